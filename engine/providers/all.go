@@ -1,0 +1,9 @@
+// Package providers lists every kind of datastore, topic and credential that the dsrun binary knows.
+package providers
+
+import "github.com/dsrun/dsrun/engine/provider"
+
+// All returns the registry of every provider, in the order of the reference.
+func All() *provider.Registry {
+	return provider.NewRegistry()
+}
