@@ -41,7 +41,7 @@ type Env struct {
 	// HTTP checks TLS, redirects and addresses and has stall and idle time-outs instead of a whole-request one.
 	HTTP     *http.Client
 	Clock    clock.Clock
-	State    *state.State // the block's own corner of state_dir
+	State    func() (*state.State, error) // the block's own corner of state_dir, opened when first asked for
 	Budget   *store.Budget
 	Getenv   func(string) string // only for credential methods that are ambient
 	Log      *slog.Logger
