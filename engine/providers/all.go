@@ -1,9 +1,14 @@
 // Package providers lists every kind of datastore, topic and credential that the dsrun binary knows.
 package providers
 
-import "github.com/dsrun/dsrun/engine/provider"
+import (
+	"github.com/dsrun/dsrun/engine/provider"
+	"github.com/dsrun/dsrun/engine/providers/memory"
+)
 
 // All returns the registry of every provider, in the order of the reference.
 func All() *provider.Registry {
-	return provider.NewRegistry()
+	return provider.NewRegistry(
+		memory.Provider(),
+	)
 }
