@@ -96,6 +96,26 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Wrap returns the error of an operation: err with the class that its driver gave it and the name of what was done, to
+// what, where. An error that names its operation already is returned as it is, so that wrapping happens once; of one that
+// only has a class (New), the cause is taken. A nil err gives nil.
+func Wrap(op, resource, key string, class Class, err error) error {
+	if err == nil {
+		return nil
+	}
+	var named *Error
+	if errors.As(err, &named) && named.Op != "" {
+		return err
+	}
+	if e, ok := err.(*Error); ok {
+		if class.Hint == "" && class.Code == e.Class.Code {
+			class.Hint = e.Class.Hint
+		}
+		err = e.Err
+	}
+	return &Error{Op: op, Resource: resource, Key: key, Class: class, Err: err}
+}
+
 // New returns an error of a class with a formatted cause; %w keeps the cause's identity.
 func New(code Code, format string, args ...any) *Error {
 	return &Error{Class: Class{Code: code}, Err: fmt.Errorf(format, args...)}
