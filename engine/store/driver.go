@@ -133,7 +133,8 @@ type Page struct {
 	Next     string   // "" on the last page
 }
 
-// Range is a range of bytes. Off >= 0: Len bytes from Off, to the end when Len is -1. Off < 0: the last -Off bytes.
+// Range is a range of bytes. Off >= 0: Len bytes from Off, to the end when Len is -1. Off < 0: the last -Off bytes. What
+// reaches over the end is cut there. Off at the end gives no bytes; Off beyond it must be InvalidArgument.
 type Range struct{ Off, Len int64 }
 
 // GetOptions says which bytes of which state of an object are wanted.
@@ -269,7 +270,8 @@ type Checker interface {
 // DirLister lists one level of a directory store; Walk makes List of it.
 type DirLister interface {
 	// ListDir returns the entries of directory dir ("" or a key that ends with "/"), names relative to it, in any order.
-	// Of the names greater than after it returns at least the max smallest, or all. Directory names end with "/".
+	// Of the names greater than after ("" from the first on) it returns the smallest, without a gap: at least max, or all.
+	// Directory names end with "/".
 	ListDir(ctx context.Context, dir, after string, max int) ([]DirEntry, error)
 }
 
