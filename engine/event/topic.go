@@ -2,9 +2,15 @@ package event
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dsrun/dsrun/engine/clock"
+	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/retry"
 	"github.com/dsrun/dsrun/engine/secret"
 )
@@ -12,21 +18,21 @@ import (
 // Options say how a Topic treats its driver. The zero value works.
 type Options struct {
 	Source      string // the CloudEvents source; "" means "dsrun/" and the topic's name
-	RunID       string // ids are made from it
+	RunID       string // ids are made from it; "" means a random one
 	Description string
 	Retry       retry.Policy
 	Clock       clock.Clock
 	Redactor    *secret.Redactor
-	DryRun      func(Message) // records instead of sending, when set
+	DryRun      func(Message) // records instead of sending, when set; called from many goroutines
 }
 
 // Event is what a caller publishes. Empty fields are filled in.
 type Event struct {
-	ID         string
+	ID         string // used as given; "" means one made from the run, the topic and the place
 	Type       string
 	Subject    string
-	Time       time.Time
-	Data       []byte // JSON; nil means {}
+	Time       time.Time // zero means now
+	Data       []byte    // JSON; nil means {}
 	Attributes map[string]string
 	// Site is where the event is published, for its id: "file.star:12:7" and the indices of the enclosing parallel
 	// items. Events of one site are numbered in the order of publishing.
@@ -35,26 +41,185 @@ type Event struct {
 }
 
 // Topic is an open event topic. It is safe for concurrent use.
-type Topic struct{}
+type Topic struct {
+	name, kind string
+	d          Driver
+	o          Options
+	ids        *ids
+	retrier    *retry.Retrier
+
+	checked  atomic.Bool
+	checking chan struct{} // holds one token while the bus is being checked
+	ordered  chan struct{} // holds one token while a batch of an ordered bus is under way
+
+	mu     sync.Mutex
+	closed bool
+	under  sync.WaitGroup // calls under way
+}
+
+// retries is how many retries all events of a topic have together before successes earn more.
+const retries = 100
 
 // New returns the topic of a driver. It owns the driver: Close closes it.
-func New(name, kind string, d Driver, o Options) *Topic { panic("to be built") }
+func New(name, kind string, d Driver, o Options) *Topic {
+	if o.Source == "" {
+		o.Source = "dsrun/" + name
+	}
+	if o.Clock == nil {
+		o.Clock = clock.Real
+	}
+	return &Topic{name: name, kind: kind, d: d, o: o, ids: newIDs(o.RunID, name),
+		retrier:  &retry.Retrier{Policy: o.Retry, Clock: o.Clock, Budget: retry.NewBudget(retries)},
+		checking: make(chan struct{}, 1), ordered: make(chan struct{}, 1)}
+}
 
-func (t *Topic) Name() string { panic("to be built") }
-func (t *Topic) Kind() string { panic("to be built") }
+// Name returns the declared name.
+func (t *Topic) Name() string { return t.name }
 
-// Publish sends one event and returns its id once the bus has accepted it.
-func (t *Topic) Publish(ctx context.Context, e Event) (string, error) { panic("to be built") }
+// Kind returns the label of the kind, such as "file".
+func (t *Topic) Kind() string { return t.kind }
 
-// PublishAll sends every event that next yields until io.EOF, packed into batches, in bounded memory, and returns how
-// many were accepted. onError is called with each event that was refused for good; when it returns an error (or is nil)
-// the publishing ends.
-func (t *Topic) PublishAll(ctx context.Context, next func(context.Context) (Event, error), onError func(Message, error) error) (int, error) {
-	panic("to be built")
+// Description returns what the declaration says of the topic.
+func (t *Topic) Description() string { return t.o.Description }
+
+// Driver returns the driver, for kinds that can do more than publish.
+func (t *Topic) Driver() Driver { return t.d }
+
+// Publish sends one event and returns its id once the bus has accepted it. An event that fails may have been accepted
+// all the same when the connection was lost; publishing it again under the same id lets receivers drop the repeat.
+func (t *Topic) Publish(ctx context.Context, e Event) (string, error) {
+	if err := t.enter("publish"); err != nil {
+		return "", err
+	}
+	defer t.under.Done()
+	limits, err := t.limits()
+	if err != nil {
+		return "", t.fail(ctx, "publish", err)
+	}
+	m, _, err := t.message(e, limits)
+	if err != nil {
+		return "", t.fail(ctx, "publish", err)
+	}
+	if t.o.DryRun != nil {
+		t.o.DryRun(m)
+		return m.ID, nil
+	}
+	if err := t.ready(ctx); err != nil {
+		return "", t.fail(ctx, "publish", err)
+	}
+	if err := t.send(ctx, []Message{m}, limits)[0]; err != nil {
+		return "", t.fail(ctx, "publish", err)
+	}
+	return m.ID, nil
 }
 
 // Check proves that the bus exists.
-func (t *Topic) Check(ctx context.Context) error { panic("to be built") }
+func (t *Topic) Check(ctx context.Context) error {
+	if err := t.enter("check"); err != nil {
+		return err
+	}
+	defer t.under.Done()
+	t.checked.Store(false)
+	if err := t.ready(ctx); err != nil {
+		return t.fail(ctx, "check", err)
+	}
+	return nil
+}
 
-// Close sends what is under way and frees the driver.
-func (t *Topic) Close() error { panic("to be built") }
+// Close waits for what is under way and frees the driver. Publishing after it is an error; closing again is none.
+func (t *Topic) Close() error {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		t.under.Wait()
+		return nil
+	}
+	t.closed = true
+	t.mu.Unlock()
+	t.under.Wait()
+	if err := contain(t.d.Close); err != nil {
+		return t.fail(context.Background(), "close", err)
+	}
+	return nil
+}
+
+// enter counts a call in, unless the topic is closed.
+func (t *Topic) enter(op string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return &fault.Error{Op: op, Resource: t.name, Class: fault.Class{Code: fault.FailedPrecondition}, Err: fmt.Errorf("the topic is closed")}
+	}
+	t.under.Add(1)
+	return nil
+}
+
+// ready asks the driver once whether the bus exists. A failure is not remembered: the next event asks again.
+func (t *Topic) ready(ctx context.Context) error {
+	if t.checked.Load() {
+		return nil
+	}
+	select {
+	case t.checking <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-t.checking }()
+	if t.checked.Load() {
+		return nil
+	}
+	err := t.retrier.Do(ctx, t.classify, true, func(ctx context.Context, _ int) error {
+		return contain(func() error { return t.d.Check(ctx) })
+	})
+	if err == nil {
+		t.checked.Store(true)
+	}
+	return err
+}
+
+// message fills an event in, refuses what the bus would refuse, and returns what the bus counts for it.
+func (t *Topic) message(e Event, limits Limits) (m Message, size int64, _ error) {
+	m = Message{ID: e.ID, Type: e.Type, Source: t.o.Source, Subject: e.Subject, Time: e.Time.UTC(),
+		DataContentType: "application/json", Data: e.Data, Attributes: maps.Clone(e.Attributes)}
+	if e.Time.IsZero() {
+		m.Time = t.o.Clock.Now().UTC()
+	}
+	if m.Data == nil {
+		m.Data = []byte("{}")
+	}
+	if m.ID == "" {
+		m.ID = t.ids.make(e.Site, e.Indices)
+	}
+	if err := Validate(m); err != nil {
+		return m, 0, err
+	}
+	err := contain(func() error {
+		if limits.Valid != nil {
+			if err := limits.Valid(m); err != nil {
+				var classed *fault.Error
+				if errors.As(err, &classed) {
+					return err
+				}
+				return fault.New(fault.InvalidArgument, "%w", err)
+			}
+		}
+		most := limits.MessageBytes
+		if limits.BatchBytes > 0 && (most == 0 || limits.BatchBytes < most) {
+			most = limits.BatchBytes
+		}
+		if size = limits.size(m); most > 0 && size > most {
+			return fault.Hinted(fault.InvalidArgument, "Put the data into a datastore and publish its place instead.",
+				"the event has %d bytes and the bus takes at most %d", size, most)
+		}
+		return nil
+	})
+	return m, size, err
+}
+
+// size is what the bus counts for a message.
+func (l Limits) size(m Message) int64 {
+	if l.Size != nil {
+		return l.Size(m)
+	}
+	return Size(m)
+}

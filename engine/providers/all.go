@@ -3,6 +3,7 @@ package providers
 
 import (
 	"github.com/dsrun/dsrun/engine/provider"
+	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/memory"
 )
 
@@ -10,5 +11,7 @@ import (
 func All() *provider.Registry {
 	return provider.NewRegistry(
 		memory.Provider(),
+		file.Provider(),
+		memory.TopicProvider(),
 	)
 }
