@@ -128,9 +128,10 @@ type Query struct {
 
 // Page is one page of a listing.
 type Page struct {
-	Entries  []Entry
-	Prefixes []string // each ends with the delimiter
-	Next     string   // "" on the last page
+	Entries   []Entry
+	Prefixes  []string // each ends with the delimiter
+	Next      string   // "" on the last page
+	Truncated bool     // the service itself says that more follows; with Next "" that is a fault, which Store reports
 }
 
 // Range is a range of bytes. Off >= 0: Len bytes from Off, to the end when Len is -1. Off < 0: the last -Off bytes. What
@@ -284,7 +285,7 @@ type DirEntry struct {
 
 // Call describes one driver call to interceptors.
 type Call struct {
-	Op        string // stat list get put delete copy begin part parts commit abort sign deletebatch uploads
+	Op        string // stat list get put delete copy begin part parts commit abort sign deletebatch uploads check close
 	Store     string
 	Key       string
 	Write     bool // changes the store

@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
-	"io"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/dsrun/dsrun/engine/clock"
+	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/retry"
 	"github.com/dsrun/dsrun/engine/secret"
 )
@@ -19,6 +21,26 @@ const (
 	ModeRead               // nothing is changed
 )
 
+// String returns the word of the `mode` attribute.
+func (m Mode) String() string {
+	switch m {
+	case ModeAppend:
+		return "append"
+	case ModeRead:
+		return "read"
+	}
+	return "write"
+}
+
+// The defaults of Options.
+const (
+	DefaultConcurrency  = 64
+	DefaultPartWorkers  = 8
+	DefaultStallTimeout = 30 * time.Second
+	DefaultIdleTimeout  = 60 * time.Second
+	DefaultRetryBudget  = 100 // retries of one store that an outage may cost before calls fail at once
+)
+
 // Options say how a Store treats its driver. The zero value works.
 type Options struct {
 	Prefix       string // prepended to every key, so that a store can be a part of a bucket
@@ -27,175 +49,194 @@ type Options struct {
 	Description  string
 	Labels       map[string]string
 	Retry        retry.Policy
+	RetryBudget  *retry.Budget // shared by all calls of the store; nil means one of DefaultRetryBudget
 	Concurrency  int           // most driver calls at once; 0 means 64
+	PartSize     int64         // bytes of a part where the size of an object is known; 0 chooses by its size
+	PartWorkers  int           // most parts of one object under way; 0 means 8
 	Timeout      time.Duration // of one metadata call; 0 means none
 	StallTimeout time.Duration // no byte of a reply's head; 0 means 30 s
 	IdleTimeout  time.Duration // no byte of a body under way; 0 means 60 s
-	Clock        clock.Clock
-	Redactor     *secret.Redactor
-	Budget       *Budget
-	Stats        *Stats
-	Layers       []Interceptor // outermost; the engine's own
+	// Clock is used for the waits between tries. Time-outs run on the machine's clock: a fake clock fires at once, which
+	// would end every read.
+	Clock    clock.Clock
+	Redactor *secret.Redactor
+	Budget   *Budget // memory of parts whose source cannot be read again; nil means unbounded
+	// Spill makes a file for parts of unknown length that do not fit the budget. nil means none: such parts wait until
+	// the budget has room.
+	Spill  func() (SpillFile, error)
+	Stats  *Stats
+	Layers []Interceptor // outermost; the engine's own. A layer must not end the context of a "get" when next returns: the body lives on
 }
 
 // Store is an open datastore. It is safe for concurrent use.
-type Store struct{}
+type Store struct {
+	name, kind string
+	d          Driver
+	caps       Caps
+	o          Options
+	layers     []Interceptor
+
+	mu     sync.Mutex
+	closed bool
+	calls  int                 // driver calls, open bodies and uploads under way
+	idle   chan struct{}       // closed when calls reaches 0 after Close
+	live   map[*lease]struct{} // what Close cancels
+}
 
 // New returns the store of a driver. It owns the driver: Close closes it.
-func New(name, kind string, d Driver, o Options) *Store { panic("to be built") }
+//
+// The layers of a call, outermost first, and the reason for the order:
+//
+//	error wrap, redaction  whatever is refused or fails inside is reported in one form
+//	Options.Layers         the engine's own: trace, grants of a script
+//	WithMode               a refused call must cost no try and no slot
+//	WithRetry              each try below waits for a slot of its own, so that a wait between tries blocks nobody
+//	WithConcurrency
+//	closed check, time-out of metadata calls, panic recovery, statistics
+func New(name, kind string, d Driver, o Options) *Store {
+	if o.Concurrency <= 0 {
+		o.Concurrency = DefaultConcurrency
+	}
+	if o.PartWorkers <= 0 {
+		o.PartWorkers = DefaultPartWorkers
+	}
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = DefaultStallTimeout
+	}
+	if o.IdleTimeout <= 0 {
+		o.IdleTimeout = DefaultIdleTimeout
+	}
+	if o.Clock == nil {
+		o.Clock = clock.Real
+	}
+	if o.Stats == nil {
+		o.Stats = &Stats{}
+	}
+	if o.RetryBudget == nil {
+		o.RetryBudget = retry.NewBudget(DefaultRetryBudget)
+	}
+	s := &Store{name: name, kind: kind, d: d, caps: d.Caps(), o: o, live: map[*lease]struct{}{}}
+	r := &retry.Retrier{Policy: o.Retry, Clock: o.Clock, Budget: o.RetryBudget,
+		OnRetry: func(int, time.Duration, error) { o.Stats.Retries.Add(1) }}
+	s.layers = append(s.layers, o.Layers...)
+	s.layers = append(s.layers, WithMode(o.Mode), WithRetry(r, s.classify), WithConcurrency(o.Concurrency))
+	return s
+}
 
-func (s *Store) Name() string          { panic("to be built") }
-func (s *Store) Kind() string          { panic("to be built") }
-func (s *Store) Caps() Caps            { panic("to be built") }
-func (s *Store) Mode() Mode            { panic("to be built") }
-func (s *Store) Driver() Driver        { panic("to be built") }
-func (s *Store) URI(key string) string { panic("to be built") }
+// Name returns the name of the store as declared.
+func (s *Store) Name() string { return s.name }
+
+// Kind returns the label of the store's kind, such as "s3".
+func (s *Store) Kind() string { return s.kind }
+
+// Caps returns the facts of the store's driver.
+func (s *Store) Caps() Caps { return s.caps }
+
+// Mode returns what the store may be used for.
+func (s *Store) Mode() Mode { return s.o.Mode }
+
+// Driver returns the driver, for a Copier of the same family and for tests. Its keys carry the store's prefix.
+func (s *Store) Driver() Driver { return s.d }
+
+// Default reports whether the store is the default one.
+func (s *Store) Default() bool { return s.o.Default }
+
+// Description returns the declared description.
+func (s *Store) Description() string { return s.o.Description }
+
+// Labels returns the declared labels; they must not be changed.
+func (s *Store) Labels() map[string]string { return s.o.Labels }
+
+// Stats returns the counters that the store feeds.
+func (s *Store) Stats() *Stats { return s.o.Stats }
+
+// URI returns the address of a key in the family's own form, else "name:key". It holds no secret.
+func (s *Store) URI(key string) string {
+	if l, ok := s.d.(Locator); ok {
+		return l.URI(s.full(key))
+	}
+	return s.name + ":" + key
+}
 
 // Stat describes an object.
-func (s *Store) Stat(ctx context.Context, key string, c Cond) (Entry, error) { panic("to be built") }
-
-// ListOptions say what to list.
-type ListOptions struct {
-	Pattern       string    // glob over whole keys: * within a segment, ** across; "" means all
-	Prefix        string    // literal
-	OneLevel      bool      // roll up what lies below the next "/": Listing yields such prefixes as entries with Size -1 and a Key that ends with "/"
-	Since         time.Time // only objects modified at or after
-	After, Before string
-	Limit         int
-}
-
-// List returns the matching objects, in key order where Caps.Order says so.
-func (s *Store) List(ctx context.Context, o ListOptions) *Listing { panic("to be built") }
-
-// Listing yields entries in batches.
-type Listing struct{}
-
-// Next returns the next entries, at least one, valid until the next call; (nil, io.EOF) at the end. Any other error
-// means that the listing is incomplete.
-func (l *Listing) Next(ctx context.Context) ([]Entry, error) { panic("to be built") }
-
-// Close stops the listing.
-func (l *Listing) Close() error { panic("to be built") }
-
-// ReadOptions say what to read.
-type ReadOptions struct {
-	Range   *Range
-	IfMatch string
-	Version string
-}
-
-// Reader reads one state of one object: it resumes at its offset after a lost connection, pinned to the entry, and ends
-// with an error when the bytes are short, long or altered.
-type Reader struct{}
-
-func (r *Reader) Read(p []byte) (int, error) { panic("to be built") }
-func (r *Reader) Close() error               { panic("to be built") }
-
-// Entry describes the object as served.
-func (r *Reader) Entry() Entry { panic("to be built") }
-
-// Open opens an object.
-func (s *Store) Open(ctx context.Context, key string, o ReadOptions) (*Reader, error) {
-	panic("to be built")
-}
-
-// ReaderAt returns random access to an object, pinned to e.
-func (s *Store) ReaderAt(ctx context.Context, e Entry) io.ReaderAt { panic("to be built") }
-
-// ReadAll reads an object of at most max bytes; a larger one is a Limit error.
-func (s *Store) ReadAll(ctx context.Context, key string, max int64) ([]byte, Entry, error) {
-	panic("to be built")
-}
-
-// WriteOptions say how to write.
-type WriteOptions struct {
-	Attrs     Attributes
-	Overwrite bool   // false: the key must not exist; atomic where Caps.IfAbsent, else checked first
-	Exclusive bool   // with Overwrite false: Unimplemented where the check is not atomic
-	IfMatch   string // the existing object must have this ETag
-}
-
-// Create returns a writer of a new object, which becomes visible when Commit returns and never before.
-func (s *Store) Create(ctx context.Context, key string, o WriteOptions) (*Writer, error) {
-	panic("to be built")
-}
-
-// Writer writes one object.
-type Writer struct{}
-
-func (w *Writer) Write(p []byte) (int, error) { panic("to be built") }
-
-// Commit makes the object visible.
-func (w *Writer) Commit() (Entry, error) { panic("to be built") }
-
-// Abort drops what was written; after Commit it does nothing.
-func (w *Writer) Abort() error { panic("to be built") }
-
-// Put stores a body.
-func (s *Store) Put(ctx context.Context, key string, b Body, o WriteOptions) (Entry, error) {
-	panic("to be built")
-}
-
-// Delete removes an object; an absent one is NotFound unless missingOK.
-func (s *Store) Delete(ctx context.Context, key string, missingOK bool) error { panic("to be built") }
-
-// DeleteKeys removes many objects and returns the error of each that is still there, in the order of keys.
-func (s *Store) DeleteKeys(ctx context.Context, keys []string) ([]KeyError, error) {
-	panic("to be built")
-}
-
-// KeyError is what happened to one object of many.
-type KeyError struct {
-	Key string
-	Err error
+func (s *Store) Stat(ctx context.Context, key string, c Cond) (Entry, error) {
+	call := Call{Op: "stat", Key: key, Retryable: true}
+	if err := s.checkKey(key); err != nil {
+		return Entry{}, s.wrap(ctx, call, err)
+	}
+	var e Entry
+	err := s.do(ctx, call, func(ctx context.Context) (err error) {
+		e, err = s.d.Stat(ctx, s.full(key), c)
+		return err
+	})
+	if err != nil {
+		return Entry{}, err
+	}
+	e.Key = key
+	return e, nil
 }
 
 // SignURL makes a URL that works without credentials.
 func (s *Store) SignURL(ctx context.Context, key string, o SignOptions) (string, error) {
-	panic("to be built")
+	write := o.Method == "PUT" || o.Method == "DELETE"
+	// A URL is used later and by anyone, so that what it may do counts as done now.
+	call := Call{Op: "sign", Key: key, Write: write, Replace: write, Retryable: true}
+	if err := s.checkKey(key); err != nil {
+		return "", s.wrap(ctx, call, err)
+	}
+	signer, ok := s.d.(Signer)
+	if !ok {
+		return "", s.wrap(ctx, call, fault.New(fault.Unimplemented, "stores of kind %q have no signed URLs", s.kind))
+	}
+	var url string
+	err := s.do(ctx, call, func(ctx context.Context) (err error) {
+		url, err = signer.SignURL(ctx, s.full(key), o)
+		return err
+	})
+	return url, err
 }
 
-// Check proves that the store exists and may be used.
-func (s *Store) Check(ctx context.Context) error { panic("to be built") }
-
-// Close frees the store and its driver.
-func (s *Store) Close() error { panic("to be built") }
-
-// Overwrite says what a copy does with targets that exist.
-type Overwrite int
-
-const (
-	OverwriteNever     Overwrite = iota
-	OverwriteIfChanged           // where size, checksum or time say that the source differs
-	OverwriteAlways
-)
-
-// CopyJob says what Copy copies.
-type CopyJob struct {
-	List        ListOptions // of the source
-	Keys        []Entry     // instead of List: these
-	Prefix      string      // put before each key in the target
-	Strip       string      // taken off each key first
-	Rename      string      // with a single source object: its whole key in the target
-	Overwrite   Overwrite
-	DeleteExtra bool // delete what the target holds below Prefix and the source does not
-	MaxDelete   int  // refuse to delete more; 0 means no bound
-	Workers     int  // 0 means 8
-	Collect     bool // go on after a failure
+// Check proves that the store exists and may be used. A driver without a check of its own is asked for a listing of one
+// entry.
+func (s *Store) Check(ctx context.Context) error {
+	return s.do(ctx, Call{Op: "check", Retryable: true}, func(ctx context.Context) error {
+		if c, ok := s.d.(Checker); ok {
+			return c.Check(ctx)
+		}
+		_, err := s.d.List(ctx, Query{Prefix: s.o.Prefix, Max: 1})
+		return err
+	})
 }
 
-// CopyResult counts what Copy did.
-type CopyResult struct {
-	Copied, Skipped, Deleted int64
-	Failed                   []KeyError
-	Bytes                    int64 // of the objects copied
-	ClientBytes              int64 // that passed through this process
+// closeWait is how long Close waits for calls under way, and an abort for its answer.
+const closeWait = 10 * time.Second
+
+// Close frees the store and its driver. Reads and uploads under way are cancelled; uploads get 10 s to be aborted. A
+// second Close does nothing.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.idle = make(chan struct{})
+	if s.calls == 0 {
+		close(s.idle)
+	}
+	for l := range s.live {
+		l.cancel(errClosed)
+	}
+	s.mu.Unlock()
+	select {
+	case <-s.idle:
+	case <-time.After(closeWait):
+	}
+	if err := contain(s.d.Close); err != nil {
+		return s.wrap(context.Background(), Call{Op: "close"}, err)
+	}
+	return nil
 }
 
-// Copy copies many objects. Without Collect the first failure ends it.
-func Copy(ctx context.Context, src, dst *Store, job CopyJob) (CopyResult, error) {
-	panic("to be built")
-}
-
-// Stats counts what the stores of a run did. All fields are atomic counters.
-type Stats struct{}
+// String names the store for messages.
+func (s *Store) String() string { return fmt.Sprintf("datastore %q", s.name) }
