@@ -41,6 +41,7 @@ type Limits struct {
 	RecordBytes  int64 // one record, decompressed
 	Columns      int
 	Depth        int   // nesting of JSON
+	Values       int   // JSON values in one record
 	Ratio        int64 // decompressed bytes a compressed byte, checked beyond the first 64 MiB of output
 	Decompressed int64 // total bytes of one object after decompression
 	WindowBytes  int64 // zstd's window
@@ -54,6 +55,7 @@ type BadRow struct {
 	Column string // "" when the record as a whole is bad
 	Text   string // the offending text, cut to 200 bytes
 	Reason string
+	Hint   string // what the person can do, one sentence; may be empty
 }
 
 // WriteOptions say how to write.

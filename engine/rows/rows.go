@@ -32,6 +32,9 @@ func (t Type) String() string {
 type Schema struct {
 	Names []string
 	Types []Type
+	// Open says that the records name their own fields (JSON lines), so that a column which a batch lacks is absent
+	// from its records, and not a mistake.
+	Open  bool
 	index map[string]int
 }
 
