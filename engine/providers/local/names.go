@@ -1,0 +1,90 @@
+package local
+
+import (
+	"bytes"
+	"slices"
+)
+
+// passBytes bounds the memory of the names of one pass over a folder.
+const passBytes = 8 << 20
+
+// names keeps the smallest of the names that are added to it, as many as fit into limit bytes.
+type names struct {
+	limit int
+	text  []byte // all names, one after another
+	refs  []ref
+	next  int    // refs before it are popped
+	spare []byte // the text before the last drop
+	bound []byte // names from here on were dropped; nil: none
+}
+
+// ref is a name in the text.
+type ref struct {
+	off uint32
+	len uint16
+	dir bool
+}
+
+const refSize = 8
+
+func (l *names) at(r ref) []byte { return l.text[r.off : r.off+uint32(r.len)] }
+
+func (l *names) reset() {
+	l.text, l.refs, l.next, l.bound = l.text[:0], l.refs[:0], 0, nil
+}
+
+// add adds a name, with "/" for a folder, unless it is less than from or among those that do not fit.
+func (l *names) add(name []byte, dir bool, from string) {
+	off := len(l.text)
+	l.text = append(l.text, name...)
+	if dir {
+		l.text = append(l.text, '/')
+	}
+	whole := l.text[off:]
+	if string(whole) < from || l.bound != nil && bytes.Compare(whole, l.bound) >= 0 {
+		l.text = l.text[:off]
+		return
+	}
+	l.refs = append(l.refs, ref{uint32(off), uint16(len(whole)), dir})
+	if len(l.text)+refSize*len(l.refs) > l.limit && len(l.refs) > 1 {
+		l.halve()
+	}
+}
+
+// halve drops the greater half.
+func (l *names) halve() {
+	l.sort()
+	keep := l.refs[:len(l.refs)/2]
+	l.bound = bytes.Clone(l.at(l.refs[len(keep)]))
+	text := l.spare[:0]
+	for i, r := range keep {
+		keep[i].off = uint32(len(text))
+		text = append(text, l.at(r)...)
+	}
+	l.refs, l.text, l.spare = keep, text, l.text
+}
+
+func (l *names) sort() {
+	slices.SortFunc(l.refs, func(a, b ref) int { return bytes.Compare(l.at(a), l.at(b)) })
+}
+
+// finish ends a pass and reports whether names were dropped. A name that was renamed while the folder was read may have
+// been added twice.
+func (l *names) finish() (dropped bool) {
+	l.sort()
+	l.refs = slices.CompactFunc(l.refs, func(a, b ref) bool { return bytes.Equal(l.at(a), l.at(b)) })
+	l.spare = nil
+	return l.bound != nil
+}
+
+func (l *names) len() int { return len(l.refs) - l.next }
+
+// pop returns the smallest name left.
+func (l *names) pop() (name string, dir bool) {
+	r := l.refs[l.next]
+	l.next++
+	return string(l.at(r)), r.dir
+}
+
+// last returns the greatest name.
+func (l *names) last() string { return string(l.at(l.refs[len(l.refs)-1])) }
