@@ -32,6 +32,27 @@ func (s *State) file(key string) (file string, dirs []string, err error) {
 	return path.Join(dir, parts[len(parts)-1]+valueSuffix), dirs, nil
 }
 
+// openFile opens a private regular file. A link in its place is refused, and a pipe is not waited for.
+func (s *State) openFile(name string, flag int) (*os.File, error) {
+	full := path.Join(s.root.Name(), name)
+	if info, err := s.root.Lstat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, fault.New(fault.PermissionDenied, "%s is not a regular file", full)
+	}
+	f, err := s.root.OpenFile(name, flag|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = private(full, info, os.Geteuid())
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
 // checked refuses a corner whose folders others can reach. An absent folder is fine: nothing is in it.
 func (s *State) checked() error {
 	if s.err != nil {
@@ -149,7 +170,7 @@ func (s *State) sweep() error {
 			continue
 		}
 		name := path.Join(s.dir, e.Name())
-		f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+		f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 		if err != nil {
 			continue
 		}

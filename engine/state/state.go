@@ -103,17 +103,13 @@ func (s *State) Get(key string) ([]byte, error) {
 	if err := s.checked(); err != nil {
 		return nil, err
 	}
-	// O_NONBLOCK: a pipe in the place of the file must not be waited for. O_NOFOLLOW: nor a link followed.
-	f, err := s.root.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	f, err := s.openFile(file, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, err
-	}
-	if err := private(f.Name(), info, os.Geteuid()); err != nil {
 		return nil, err
 	}
 	if info.Size() > MaxValue {
@@ -209,18 +205,11 @@ func (s *State) Lock(ctx context.Context, name string) (unlock func() error, err
 		return nil, err
 	}
 	// The file stays: removing it would let two processes hold locks on two files of one name.
-	f, err := s.root.OpenFile(path.Join(s.dir, parts[0]+lockSuffix), os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	f, err := s.openFile(path.Join(s.dir, parts[0]+lockSuffix), os.O_CREATE|os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil {
-		err = private(f.Name(), info, os.Geteuid())
-	}
-	if err == nil {
-		err = LockFile(ctx, f)
-	}
-	if err != nil {
+	if err := LockFile(ctx, f); err != nil {
 		f.Close()
 		return nil, err
 	}
