@@ -43,12 +43,17 @@ func (t *Topic) sendLeft(ctx context.Context, batch []Message, left []int, errs 
 		err := contain(func() error { return t.d.Publish(ctx, msgs) })
 		failed, err := failures(err, len(msgs))
 		whole = failed == nil && err != nil
+		accepted := 0
 		for i, at := range left {
 			errs[at] = err
 			if failed != nil {
 				errs[at] = failed[i]
 			}
+			if errs[at] == nil {
+				accepted++
+			}
 		}
+		t.retrier.Budget.Earn(accepted) // a service that takes some is not down
 		if failed == nil {
 			return err
 		}

@@ -59,13 +59,15 @@ func (b *Budget) take() bool {
 	return true
 }
 
-func (b *Budget) earn() {
+// Earn gives back what n successes are worth. Do counts one for each call that succeeds; a call that did many things
+// tells of the others.
+func (b *Budget) Earn(n int) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.tokens = min(b.size, b.tokens+0.1)
+	b.tokens = min(b.size, b.tokens+0.1*float64(n))
 }
 
 // Retrier runs calls under a policy. The zero value works.
@@ -88,7 +90,7 @@ func (r *Retrier) Do(ctx context.Context, classify func(error) fault.Class, repe
 	for attempt := 1; ; attempt++ {
 		err := fn(ctx, attempt)
 		if err == nil {
-			r.Budget.earn()
+			r.Budget.Earn(1)
 			return nil
 		}
 		if ctx.Err() != nil {

@@ -23,7 +23,7 @@ func topic(t *testing.T, path string, create bool) *event.Topic {
 }
 
 // read returns the events of the file, each of which must be on a line of its own.
-func read(t *testing.T, path string) []event.Message {
+func read(t testing.TB, path string) []event.Message {
 	t.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
