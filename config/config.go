@@ -66,6 +66,7 @@ type Decl struct {
 	Range   hcl.Range // of the block's header
 
 	block *block
+	needs []schema.Ref // credentials that the options refer to
 }
 
 // Ref returns the reference to the block.
@@ -98,49 +99,103 @@ type Config struct {
 	Variables []Variable
 	Env       string
 
-	src *sources
+	src       *sources
+	vars      map[string]*varDecl
+	locals    map[string]*attr
+	refs      *refs
+	settings  *block // nil: there is none
+	readFile  func(dir, path string) ([]byte, error)
+	seen      func(values ...string)
+	known     hidden          // sensitive texts that Load came to know
+	sensitive map[string]bool // names of sensitive attributes and variables
 }
 
-type block struct{}
-type sources struct{}
-
-// Load reads the files as one configuration: those of a folder, with the overrides among them, or one file alone. It
-// works offline: env() and the functions of secret:: give unknown values, and what depends on them is checked by Resolve.
-// Every mistake of all files is reported, in order of place. The configuration is never nil; with errors among the
-// diagnostics it serves only to show them.
-func Load(files []File, o Options) (*Config, hcl.Diagnostics) { panic("to be built") }
-
-// Select picks from the names of a folder's files those that belong to a configuration: dsrun.hcl, *.dsrun.hcl and
-// *.dsrun.hcl.json as main files, *_override.dsrun.hcl (and .json) as overrides, *.auto.dsvars.hcl (and .json) as
-// values, each in order of name. Load wants the main files followed by the overrides.
-func Select(names []string) (main, overrides, autovars []string) { panic("to be built") }
-
 // Lookup returns the datastore or topic of the given name, or the credential when name is FAMILY.NAME.
-func (c *Config) Lookup(kind, name string) (*Decl, bool) { panic("to be built") }
+func (c *Config) Lookup(kind, name string) (*Decl, bool) {
+	for _, d := range c.Decls {
+		if d.Kind == kind && d.scriptName() == name {
+			return d, true
+		}
+	}
+	return nil, false
+}
 
 // Find returns the declaration that a reference means.
-func (c *Config) Find(r schema.Ref) (*Decl, bool) { panic("to be built") }
+func (c *Config) Find(r schema.Ref) (*Decl, bool) {
+	for _, d := range c.Decls {
+		if d.Ref() == r {
+			return d, true
+		}
+	}
+	return nil, false
+}
 
 // Names lists the names of a kind of block in the order of declaration; a credential's is FAMILY.NAME.
-func (c *Config) Names(kind string) []string { panic("to be built") }
+func (c *Config) Names(kind string) []string {
+	var out []string
+	for _, d := range c.Decls {
+		if d.Kind == kind {
+			out = append(out, d.scriptName())
+		}
+	}
+	return out
+}
+
+func (d *Decl) scriptName() string {
+	if d.Kind == "credential" {
+		return d.Type + "." + d.Name
+	}
+	return d.Name
+}
 
 // Default returns the block marked `default = true`: of the family typ for kind "credential", of the kind otherwise.
-func (c *Config) Default(kind, typ string) (*Decl, bool) { panic("to be built") }
+func (c *Config) Default(kind, typ string) (*Decl, bool) {
+	for _, d := range c.Decls {
+		if d.Kind == kind && d.Common.Default && (kind != "credential" || d.Type == typ) {
+			return d, true
+		}
+	}
+	return nil, false
+}
 
 // CredentialFor returns the credential that a datastore or topic uses: the one it names, else the default block of the
 // first of its families that has one. false means the family's own default chain, or that the kind takes none.
-func (c *Config) CredentialFor(d *Decl, common schema.Common) (*Decl, bool) { panic("to be built") }
+func (c *Config) CredentialFor(d *Decl, common schema.Common) (*Decl, bool) {
+	if !common.Credential.IsZero() {
+		return c.Find(common.Credential)
+	}
+	for _, family := range d.Body.Families {
+		if def, ok := c.Default("credential", family); ok {
+			return def, true
+		}
+	}
+	return nil, false
+}
 
 // Resolve evaluates a block now, with env() and the functions of secret:: read through s, and checks what could not be
 // checked offline. Nothing but this block is evaluated: resolve its credential on its own.
 func (c *Config) Resolve(ctx context.Context, d *Decl, s Secrets) (schema.Fielder, schema.Common, hcl.Diagnostics) {
-	panic("to be built")
+	e := newEvaluator(c, &live{ctx, s})
+	o, _, common := e.declaration(d)
+	e.validateUsed()
+	return o, common, e.finish()
 }
 
 // ResolveSettings evaluates the `settings` block now.
 func (c *Config) ResolveSettings(ctx context.Context, s Secrets) (schema.Settings, hcl.Diagnostics) {
-	panic("to be built")
+	if c.settings == nil {
+		return *schema.NewSettings(), nil
+	}
+	e := newEvaluator(c, &live{ctx, s})
+	out, fs := schema.SettingsBody().Declare()
+	e.decode(c.settings, fs)
+	e.validateUsed()
+	return *out.(*schema.Settings), e.finish()
 }
 
-// Suggest returns the candidate that name is probably a misspelling of, or "".
-func Suggest(name string, candidates []string) string { panic("to be built") }
+// validateUsed runs the validations of the variables that were evaluated.
+func (e *evaluator) validateUsed() {
+	for _, name := range sortedKeys(e.c.vars) {
+		e.validate(e.c.vars[name])
+	}
+}

@@ -1,7 +1,85 @@
 package config
 
-import "io"
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/mattn/go-runewidth"
+)
 
 // Render writes diagnostics for a person: summary, place, source line with underline, detail. Lines are broken at
 // width columns; 0 means 80.
-func Render(w io.Writer, diags []Diag, width int, color bool) error { panic("to be built") }
+func Render(w io.Writer, diags []Diag, width int, color bool) error {
+	if width <= 0 {
+		width = 80
+	}
+	paint := func(code, s string) string {
+		if !color || s == "" {
+			return s
+		}
+		return "\x1b[" + code + "m" + s + "\x1b[0m"
+	}
+	var b strings.Builder
+	for i, d := range diags {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		hue := "1;31"
+		if d.Severity == "warning" {
+			hue = "1;33"
+		}
+		fmt.Fprintf(&b, "%s %s\n", paint(hue, upperFirst(d.Severity)+":"), paint("1", d.Summary))
+		if d.File != "" {
+			fmt.Fprintf(&b, "\n  on %s", d.File)
+			if d.Line > 0 {
+				fmt.Fprintf(&b, " line %d", d.Line)
+			}
+			if d.Snippet != nil && d.Snippet.Context != "" {
+				fmt.Fprintf(&b, ", in %s", d.Snippet.Context)
+			}
+			b.WriteString(":\n")
+			if d.Snippet != nil {
+				writeSnippet(&b, d, paint, hue)
+			}
+		}
+		if d.Detail != "" {
+			b.WriteByte('\n')
+			for _, line := range strings.Split(d.Detail, "\n") {
+				wrap(&b, line, width)
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func writeSnippet(b *strings.Builder, d Diag, paint func(string, string) string, hue string) {
+	s := d.Snippet
+	num := fmt.Sprintf("%4d", d.Line)
+	fmt.Fprintf(b, "  %s | %s%s%s\n", num, s.Before, paint(hue, s.Highlight), s.After)
+	fmt.Fprintf(b, "  %s | %s%s\n", strings.Repeat(" ", len(num)), strings.Repeat(" ", runewidth.StringWidth(s.Before)),
+		paint(hue, strings.Repeat("^", max(1, runewidth.StringWidth(s.Highlight)))))
+}
+
+// wrap writes a line broken at spaces, indented by two.
+func wrap(b *strings.Builder, line string, width int) {
+	col := 0
+	for _, word := range strings.Fields(line) {
+		n := runewidth.StringWidth(word)
+		switch {
+		case col == 0:
+			b.WriteString("  ")
+			col = 2
+		case col+1+n > width:
+			b.WriteString("\n  ")
+			col = 2
+		default:
+			b.WriteByte(' ')
+			col++
+		}
+		b.WriteString(word)
+		col += n
+	}
+	b.WriteByte('\n')
+}

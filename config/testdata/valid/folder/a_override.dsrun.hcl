@@ -1,0 +1,6 @@
+locals {
+  region = "us"
+}
+datastore "s3" "lake" {
+  bucket = "first"
+}

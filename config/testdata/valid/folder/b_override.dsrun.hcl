@@ -1,0 +1,3 @@
+datastore "s3" "lake" {
+  bucket = var.bucket
+}

@@ -1,0 +1,2 @@
+bucket = upper("lake")
+sizes  = [1, 2]
