@@ -103,7 +103,7 @@ func (f *Function) call(thread *starlark.Thread, b *starlark.Builtin, args starl
 // and errors that the engine has wrapped pass unchanged.
 func (f *Function) wrap(err error) error {
 	switch e := err.(type) {
-	case *starlark.EvalError, *codedError, *PanicError, *stopError:
+	case *starlark.EvalError, *codedError, *failError, *PanicError, *stopError, *ScriptError:
 		return err
 	case *fault.Error:
 		if e.Op == "" && e.Resource == "" && e.Key == "" {

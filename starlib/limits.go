@@ -5,6 +5,7 @@ import (
 	"runtime/metrics"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.starlark.net/starlark"
 
@@ -124,4 +125,33 @@ func heapBytes() int64 {
 func stopAt(text, hint string) *stopError {
 	e := fault.Hinted(fault.Limit, hint, "%s", text)
 	return &stopError{text: text, cause: e}
+}
+
+// guardEvery is how often the heap is looked at while a script runs, besides the step hook.
+const guardEvery = 10 * time.Millisecond
+
+// guard watches the heap from the side: a few steps that each copy something large are stopped between them. It
+// returns the function that ends the watch.
+func (m *meter) guard(r *Run) (stop func()) {
+	if m.limits.Memory == 0 {
+		return func() {}
+	}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		t := time.NewTicker(guardEvery)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-t.C:
+				if err := m.check(0); err != nil {
+					r.stop(err)
+					return
+				}
+			}
+		}
+	})
+	return func() { close(done); wg.Wait() }
 }

@@ -222,7 +222,7 @@ func (p *Params) Duration(name, doc string) *Arg[time.Duration] {
 	}, func(v starlark.Value) time.Duration { d, _ := asDuration(v); return d })
 }
 
-// Value declares anything. Name the accepted types for the pages.
+// Value declares anything; with Optional, None counts as given. Name the accepted types for the pages.
 func (p *Params) Value(name, doc string, types ...string) *Arg[starlark.Value] {
 	want := "any"
 	for i, t := range types {

@@ -1,22 +1,48 @@
 package starlib
 
 import (
-	"context"
 	"io"
+	"slices"
 	"time"
+
+	"go.starlark.net/syntax"
+
+	"github.com/dsrun/dsrun/engine/clock"
 )
 
-// Program is a parsed entry script.
-type Program struct{}
+// Program is a parsed entry script. It may be run many times, also at once.
+type Program struct {
+	file  *SourceFile
+	extra []*Function
+	words []Word
+	known []string // the predeclared names, sorted
+	main  *syntax.DefStmt
+}
 
-// Parse parses and resolves an entry script. Its error is a *ScriptError.
-func Parse(file string, src []byte) (*Program, error) { panic("to be built") }
-
-// Params are the parameters of the script's main(), in order.
-func (p *Program) Params() []Param { panic("to be built") }
-
-// Doc is the script's docstring, or main()'s.
-func (p *Program) Doc() string { panic("to be built") }
+// Parse parses and resolves an entry script. file is its path as messages show it; where it is relative to the
+// project's folder, load() of a relative name counts from its folder. extra are functions that the embedding program
+// adds to the predeclared names. Its error is a *ScriptError.
+func Parse(file string, src []byte, extra ...*Function) (*Program, error) {
+	p := &Program{extra: extra, words: append(words(), extraWords(extra)...)}
+	for _, w := range p.words {
+		p.known = append(p.known, w.Name)
+	}
+	slices.Sort(p.known)
+	f, err := parseSource(file, src, entryOptions, p.known)
+	if err != nil {
+		return nil, err
+	}
+	p.file = f
+	for _, s := range f.Tree.Stmts {
+		if def, ok := s.(*syntax.DefStmt); ok && def.Name.Name == "main" {
+			p.main = def
+		}
+	}
+	if err := p.checkMain(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
 
 // Param is one parameter of main(), which becomes a flag: max_bad is --max-bad.
 type Param struct {
@@ -28,10 +54,14 @@ type Param struct {
 
 // Limits bound one run. Zero fields do not bind.
 type Limits struct {
-	Steps   uint64
-	Memory  int64 // bytes of heap growth
-	Timeout time.Duration
+	Steps   uint64        // of the interpreter, over all threads of the run
+	Memory  int64         // bytes by which the heap of the process may grow
+	Timeout time.Duration // wall clock
 }
+
+// DefaultLimits are the limits of a run that sets none: large enough for work on streams, small enough that a runaway
+// script does not take the machine down.
+var DefaultLimits = Limits{Memory: 2 << 30}
 
 // RunOptions say how to run a program.
 type RunOptions struct {
@@ -40,17 +70,16 @@ type RunOptions struct {
 	Stdout io.Writer         // print()
 	TTY    bool              // Stdout is a terminal: control characters are shown escaped
 	Limits Limits
+	Clock  clock.Clock // what time.now() reads; nil is the machine's
 }
-
-// Run executes the program. Its error is a *ScriptError, whose chain holds the fault that stopped it. Everything the
-// run opened through the host's handles is closed when Run returns.
-func (p *Program) Run(ctx context.Context, o RunOptions) error { panic("to be built") }
 
 // ScriptError is an uncaught error of a script.
 type ScriptError struct {
 	Message string
-	Frames  []Frame // outermost first
+	Frames  []Frame // outermost first; those of built-in functions have a name only
 	Err     error
+	Usage   bool           // the arguments given to main() are wrong: nothing was executed
+	Others  []*ScriptError // further mistakes of the same source
 }
 
 // Frame is one place in a script.

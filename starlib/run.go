@@ -10,6 +10,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"github.com/dsrun/dsrun/engine/clock"
 	"github.com/dsrun/dsrun/engine/fault"
 )
 
@@ -38,6 +39,7 @@ type session struct {
 	out     *printer
 	loader  *loader
 	program *Program
+	clock   clock.Clock
 }
 
 type tracked struct{ io.Closer }
@@ -202,12 +204,23 @@ type Source interface {
 	EachErr(thread *starlark.Thread, fn func(starlark.Value) error) error
 }
 
+// Scoped is an iterable that reports its failures to a scope. Iterate receives no thread, so a loop asks for the
+// iterable of its own scope first: a stream that one thread made and another consumes stops the consumer.
+type Scoped interface {
+	starlark.Iterable
+	// In returns the same elements; an iterator of the result calls r.Fail when it fails, and uses r.Ctx.
+	In(r *Run) starlark.Iterable
+}
+
 // Each calls fn with every element of it and returns the first error: fn's, or the failure of the iterable itself,
 // which a plain iterator cannot tell from its end. Side effects that must not happen on half of the data belong after
 // it has returned nil.
 func Each(thread *starlark.Thread, it starlark.Iterable, fn func(starlark.Value) error) error {
 	if s, ok := it.(Source); ok {
 		return s.EachErr(thread, fn)
+	}
+	if s, ok := it.(Scoped); ok {
+		it = s.In(runOf(thread))
 	}
 	iter := it.Iterate()
 	defer iter.Done()

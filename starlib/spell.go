@@ -14,9 +14,14 @@ func nearest(name string, candidates []string) string {
 	if want == "" || len(want) > 64 {
 		return ""
 	}
-	best, bestDist := "", 1+len(want)/3
-	if bestDist > 4 {
-		bestDist = 4
+	best, bestDist := "", 4
+	switch {
+	case len(want) <= 4:
+		bestDist = 1
+	case len(want) <= 7:
+		bestDist = 2
+	case len(want) <= 11:
+		bestDist = 3
 	}
 	for _, c := range candidates {
 		if c == name {

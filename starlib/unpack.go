@@ -73,7 +73,7 @@ func repeated(kwargs []starlark.Tuple) string {
 // set checks one argument and puts it into its slot.
 func (f *Function) set(c *Call, i int, v starlark.Value) error {
 	p := f.params[i]
-	if p.optional && v == starlark.None {
+	if p.optional && p.accept != nil && v == starlark.None {
 		return nil
 	}
 	if p.accept != nil {

@@ -29,10 +29,28 @@ func types() []*Methods {
 
 // toolWords are the names that have nothing to do with data stores.
 func toolWords() []Word {
-	return []Word{}
+	return []Word{
+		{Name: "run", Doc: runType.Doc, Make: newRunValue, Type: runType},
+		{Name: "log", Module: logModule},
+		{Name: "parallel", Module: parallelModule},
+		{Name: "catch", Func: fnCatch},
+		{Name: "fail", Func: fnFail},
+		{Name: "struct", Func: fnStruct},
+		{Name: "fmt", Func: fnFmt},
+		{Name: "json", Module: jsonModule},
+		{Name: "csv", Module: csvModule},
+		{Name: "re", Module: reModule},
+		{Name: "time", Module: timeModule},
+		{Name: "math", Module: mathModule},
+		{Name: "path", Module: pathModule},
+		{Name: "human", Module: humanModule},
+		{Name: "hash", Module: hashModule},
+		{Name: "base64", Module: base64Module},
+		{Name: "help", Func: fnHelp},
+	}
 }
 
-func toolTypes() []*Methods { return nil }
+func toolTypes() []*Methods { return []*Methods{errorType, matchType, runType} }
 
 // extraWords groups functions that the embedding program adds: "a.b" becomes an attribute of the module a.
 func extraWords(funcs []*Function) []Word {

@@ -1,0 +1,118 @@
+package starlib
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+
+	"go.starlark.net/starlark"
+
+	"github.com/dsrun/dsrun/engine/clock"
+)
+
+// Run executes the program: its top level, then main() where it defines one, with the given arguments. Its error is a
+// *ScriptError, whose chain holds the fault that stopped it. Everything the run opened through the host's handles is
+// closed when Run returns.
+func (p *Program) Run(ctx context.Context, o RunOptions) (err error) {
+	if o.Clock == nil {
+		o.Clock = clock.Real
+	}
+	if o.Limits.Timeout > 0 {
+		late := stopAt("time limit of "+o.Limits.Timeout.String()+" reached", "Raise timeout, or do less in one run.")
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, o.Limits.Timeout, late)
+		defer stop()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &session{cancel: cancel, meter: newMeter(o.Limits), out: &printer{w: o.Stdout, tty: o.TTY}, clock: o.Clock, program: p}
+	r := &Run{Ctx: ctx, Host: o.Host, Limits: o.Limits, session: s}
+	predeclared := starlark.StringDict{}
+	for _, w := range p.words {
+		predeclared[w.Name] = w.value(r)
+	}
+	for name, b := range hidden {
+		predeclared[name] = b
+	}
+	s.loader = &loader{run: r, known: p.known, predeclared: predeclared,
+		files: map[string]*SourceFile{p.file.Path: p.file}, done: map[string]starlark.StringDict{}}
+	defer s.meter.guard(r)()
+	defer func() {
+		if cerr := r.end(); err == nil && cerr != nil {
+			err = &ScriptError{Message: cerr.Error(), Err: cerr}
+		}
+	}()
+	err = r.contained("script", func() error { return p.exec(r, r.NewThread("main"), o.Args) })
+	if err == nil {
+		err = r.Err()
+	}
+	if err == nil {
+		return nil
+	}
+	var done *ScriptError
+	if errors.As(err, &done) && done.Usage {
+		return done
+	}
+	return r.scriptError(err)
+}
+
+// exec runs the top level and main().
+func (p *Program) exec(r *Run, thread *starlark.Thread, args map[string]string) error {
+	if p.main == nil && len(args) > 0 {
+		return usageError("the script has no main() and takes no flags")
+	}
+	if _, err := arguments(p.declared(), args); err != nil {
+		return err
+	}
+	globals, err := p.file.program.Init(thread, r.session.loader.predeclared)
+	if err != nil {
+		return err
+	}
+	main, ok := globals["main"].(*starlark.Function)
+	if !ok || p.main == nil {
+		return nil
+	}
+	kwargs, err := arguments(evaluated(main), args)
+	if err != nil {
+		return err
+	}
+	_, err = starlark.Call(thread, main, nil, kwargs)
+	return err
+}
+
+// contained runs fn and turns a panic, which is a defect of ours or of a library, into an error: other runs go on.
+func (r *Run) contained(where string, fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Where: where, Value: p, Stack: debug.Stack()}
+		}
+	}()
+	return fn()
+}
+
+// Clock returns the clock of the run.
+func (r *Run) Clock() clock.Clock {
+	if r == nil || r.session.clock == nil {
+		return clock.Real
+	}
+	return r.session.clock
+}
+
+// Modules returns the source files of the run so far by path, with their syntax trees.
+func (r *Run) Modules() map[string]*SourceFile {
+	l := r.session.loader
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m := make(map[string]*SourceFile, len(l.files))
+	for k, v := range l.files {
+		m[k] = v
+	}
+	return m
+}
+
+// FuncName returns the name of a function as other processes can find it, "module:def", and whether they can: only
+// top-level functions without captured variables have one.
+func FuncName(fn *starlark.Function) (string, bool) {
+	name := fn.Module().Program().Filename() + ":" + fn.Name()
+	return name, fn.NumFreeVars() == 0 && fn.Globals()[fn.Name()] == fn
+}
