@@ -16,6 +16,9 @@ func (d *Driver) Delete(ctx context.Context, key string, c store.Cond) error {
 	if err := d.usable(ctx); err != nil {
 		return err
 	}
+	if c.IfMatch != "" && !d.caps.IfMatch {
+		return fault.New(fault.Unimplemented, "no condition on the ETag: %s", d.caps.Why["IfMatch"])
+	}
 	name, err := file(key)
 	if err != nil {
 		return err

@@ -56,6 +56,9 @@ func (d *Driver) writable(ctx context.Context, key string, o store.PutOptions) (
 	if o.IfAbsent && o.IfMatch != "" {
 		return "", fault.New(fault.InvalidArgument, "the key cannot both be absent and match")
 	}
+	if o.IfMatch != "" && !d.caps.IfMatch {
+		return "", fault.New(fault.Unimplemented, "no condition on the ETag: %s", d.caps.Why["IfMatch"])
+	}
 	name, err := file(key)
 	if err != nil {
 		return "", err
