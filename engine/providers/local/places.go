@@ -157,7 +157,11 @@ func (d *Driver) prepare(dir string) (h *handle, made []string, err error) {
 			}
 		case errors.Is(err, fs.ErrNotExist):
 			made = append(made, at)
-			next, err = h.make(name)
+			if next, err = h.make(name); err == nil {
+				if err = d.did("make", at); err != nil {
+					next.close()
+				}
+			}
 		}
 		h.close()
 		if err != nil {

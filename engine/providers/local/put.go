@@ -122,8 +122,8 @@ type temp struct {
 	h         *handle // its folder
 	dir, base string  // of name
 	name      string
-	f         *os.File // nil once dropped
-	hidden    string   // "" once renamed or removed
+	f         *os.File // nil before it is made
+	hidden    string   // "" once renamed
 	made      []string // folders that were made for it
 }
 
@@ -142,8 +142,7 @@ func (d *Driver) newTemp(ctx context.Context, name string) (*temp, error) {
 		if err == nil {
 			return t, nil
 		}
-		if !errors.Is(err, fs.ErrNotExist) || try == 100 || ctx.Err() != nil {
-			t.hidden = ""
+		if t.f != nil || !errors.Is(err, fs.ErrNotExist) || try == 100 || ctx.Err() != nil {
 			t.drop()
 			return nil, refusal(err)
 		}
@@ -172,7 +171,6 @@ func (t *temp) create() (err error) {
 		if t.d.folds.Load() { // the folders on the way were opened before that was known
 			way, err := t.d.folder(t.dir)
 			if err != nil {
-				t.h.unlink(t.hidden)
 				return err
 			}
 			way.close()
@@ -185,9 +183,9 @@ func (t *temp) create() (err error) {
 func (t *temp) drop() {
 	if t.f != nil {
 		t.f.Close()
-	}
-	if t.hidden != "" {
-		t.h.unlink(t.hidden)
+		if t.hidden != "" {
+			t.h.unlink(t.hidden)
+		}
 	}
 	if t.h != nil {
 		t.h.close()

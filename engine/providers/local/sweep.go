@@ -111,7 +111,7 @@ func (d *Driver) sweepAll(f *os.File) {
 		seen[dir] = true
 		h, err := d.folder(dir)
 		if err != nil {
-			clean = clean && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR))
+			clean = clean && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, errLink))
 			continue
 		}
 		clean = d.sweepFolder(h) && clean
