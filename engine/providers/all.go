@@ -4,12 +4,14 @@ package providers
 import (
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/providers/file"
+	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
 )
 
 // All returns the registry of every provider, in the order of the reference.
 func All() *provider.Registry {
 	return provider.NewRegistry(
+		local.Provider(),
 		memory.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
