@@ -104,6 +104,7 @@ type Config struct {
 	locals    map[string]*attr
 	refs      *refs
 	settings  *block // nil: there is none
+	partial   bool   // a file does not parse: what seems to be missing may be there
 	readFile  func(dir, path string) ([]byte, error)
 	seen      func(values ...string)
 	known     hidden          // sensitive texts that Load came to know

@@ -60,7 +60,7 @@ func (e *evaluator) decode(b *block, fields ...*schema.Fields) decoded {
 	}
 	for _, fs := range fields {
 		for _, f := range fs.List {
-			if f.IsRequired && out.state[f.Name] == absent {
+			if f.IsRequired && out.state[f.Name] == absent && (!e.c.partial || b.attrs[f.Name] != nil) {
 				e.missing(b, f)
 			}
 		}

@@ -61,7 +61,7 @@ func printableLines(s string) string {
 // snippet returns the line where a place starts, or nil where the file was refused before it was parsed.
 func (c *Config) snippet(r hcl.Range) *Snippet {
 	src := c.src.byName[r.Filename]
-	if src == nil || len(src.Bytes) > maxFile || badByte(src.Bytes) >= 0 || src.file == nil && !src.text && !src.json {
+	if src == nil || len(src.Bytes) > maxFile || badByte(src.Bytes) >= 0 || src.file == nil && len(src.Bytes) > 64<<10 {
 		return nil
 	}
 	at, end := min(max(0, r.Start.Byte), len(src.Bytes)), min(max(0, r.End.Byte), len(src.Bytes))

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-var expectation = regexp.MustCompile(`# (ERROR|WARNING): (.*?)(?:$| # )`)
+var expectation = regexp.MustCompile(`# (ERROR|WARNING): ([A-Za-z0-9 -]+)`)
 
 // TestInvalid loads each file of testdata/invalid: exactly the lines that say `# ERROR: summary` give that error. A
 // file in a folder of its own is loaded with its neighbours.

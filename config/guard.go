@@ -42,6 +42,9 @@ func (b *budget) spend(v cty.Value, rng hcl.Range) {
 	cost, problem := weigh(v)
 	b.left -= nodeCost + cost
 	switch {
+	case problem == infinite:
+		b.cause = &overBudget{rng, "Infinite number", problem}
+		panic(*b.cause)
 	case problem != "":
 		b.cause = &overBudget{rng, "Value too large", problem}
 		panic(*b.cause)
@@ -50,6 +53,8 @@ func (b *budget) spend(v cty.Value, rng hcl.Range) {
 		panic(*b.cause)
 	}
 }
+
+const infinite = "The result is infinite: look for a division by zero, or a number that is far too large."
 
 // weigh returns the cost of holding a value and, when it is beyond a limit, which one.
 func weigh(v cty.Value) (cost int64, problem string) {
@@ -71,6 +76,9 @@ func weigh(v cty.Value) (cost int64, problem string) {
 				return cost, fmt.Sprintf("The text has %d bytes, and a text may have %d. Keep data in a datastore, and only its name here.", n, maxText)
 			}
 		case ty == cty.Number:
+			if v.AsBigFloat().IsInf() {
+				return cost, infinite
+			}
 			if !numberOK(v.AsBigFloat()) {
 				return cost, "The number is too large or too small to be written out."
 			}

@@ -109,7 +109,7 @@ func (l *loader) parse(f File, values bool) (*source, hcl.Body) {
 	src := l.c.src.add(f, values)
 	if diags := prescan(f, src.json); diags.HasErrors() {
 		l.add(diags...)
-		src.broken, l.broken = true, true
+		src.broken, l.broken, l.c.partial = true, true, true
 		return src, nil
 	}
 	var file *hcl.File
@@ -119,15 +119,40 @@ func (l *loader) parse(f File, values bool) (*source, hcl.Body) {
 	} else {
 		file, diags = hclsyntax.ParseConfig(f.Bytes, f.Name, hcl.InitialPos)
 	}
-	l.add(diags...)
+	l.add(withoutEchoes(diags)...)
 	if diags.HasErrors() {
-		src.broken, l.broken = true, true
+		src.broken, l.broken, l.c.partial = true, true, true
 	}
 	if file == nil {
 		return src, nil
 	}
 	src.file = file
 	return src, file.Body
+}
+
+// withoutEchoes drops the diagnostics of a parser that follow from the one before: at the same place, or an unclosed
+// string that runs on over the next lines.
+func withoutEchoes(diags hcl.Diagnostics) hcl.Diagnostics {
+	const open = "Invalid multi-line string"
+	var out hcl.Diagnostics
+	places := map[hcl.Pos]bool{}
+	openLine := -1
+	for _, d := range diags {
+		if d.Subject == nil {
+			out = append(out, d)
+			continue
+		}
+		echo := places[d.Subject.Start]
+		places[d.Subject.Start] = true
+		if d.Summary == open {
+			echo = echo || openLine == d.Subject.Start.Line-1
+			openLine = d.Subject.Start.Line
+		}
+		if !echo {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 func (l *loader) compile(a *attr) *code {
@@ -174,7 +199,6 @@ func (l *loader) declare(b *block) {
 	typ, name := b.labels[0], b.labels[1]
 	if b.typ != "credential" && slices.Contains(scriptWords, name) {
 		l.add(errorAt(b.labelRanges[1], "Reserved name", fmt.Sprintf("Scripts write %s.%s, and %q means something else there. Choose another name, such as %q.", scriptRoot[b.typ], name, name, name+"_"+b.typ)))
-		return
 	}
 	body, ok := l.schemas.Lookup(b.typ, typ)
 	if !ok {

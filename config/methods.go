@@ -11,6 +11,9 @@ import (
 
 // relate checks the rules among the attributes of a block. Nothing is said while a value that decides is not known.
 func (e *evaluator) relate(b *block, fs *schema.Fields, d decoded) {
+	if e.c.partial {
+		return
+	}
 	for _, r := range fs.Rules {
 		var given []string
 		unsure := false
@@ -48,7 +51,7 @@ func (e *evaluator) relate(b *block, fs *schema.Fields, d decoded) {
 // method finds out by which method a credential is given: the one named, else the one that the set attributes fit.
 // It returns false when that is an error, which has been reported, or cannot be known yet.
 func (e *evaluator) method(b *block, fs *schema.Fields, d decoded) {
-	if len(fs.Methods) == 0 {
+	if len(fs.Methods) == 0 || e.c.partial {
 		return
 	}
 	owned := map[string]bool{} // by any method

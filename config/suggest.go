@@ -13,7 +13,7 @@ func Suggest(name string, candidates []string) string {
 	if len(name) > 100 {
 		return ""
 	}
-	best, least := "", 1+max(1, len(name)/3)
+	best, least := "", 1+max(1, (len(name)+2)/3)
 	for _, c := range candidates {
 		if c == name {
 			continue

@@ -1,0 +1,4 @@
+datastore "local" "d" {
+  path = "a"
+  path = "b" # ERROR: Attribute redefined
+}

@@ -1,0 +1,4 @@
+credential "sql" "a" {
+  username = "u"
+  password = "" # ERROR: Unsuitable value
+}

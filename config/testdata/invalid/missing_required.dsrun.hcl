@@ -1,0 +1,5 @@
+datastore "local" "inbox" { # ERROR: Missing required argument
+}
+datastore "s3" "lake" {
+  bucket = null # ERROR: Missing required argument
+}

@@ -1,0 +1,3 @@
+locals {
+  i = 1e999 # ERROR: Number out of range
+}

@@ -1,0 +1,6 @@
+locals {
+  region = "eu"
+}
+datastore "local" "lake" {
+  path = "x"
+}

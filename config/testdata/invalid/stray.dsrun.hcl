@@ -1,0 +1,2 @@
+region = "eu" # ERROR: Unsupported argument
+settings = {} # ERROR: Unsupported argument

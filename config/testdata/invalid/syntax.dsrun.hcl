@@ -1,0 +1,3 @@
+datastore "local" "a" {
+  path = # ERROR: Invalid expression
+}

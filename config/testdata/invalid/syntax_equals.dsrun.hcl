@@ -1,0 +1,3 @@
+datastore "local" "a" {
+  path: "data" # ERROR: Argument or block definition required
+}

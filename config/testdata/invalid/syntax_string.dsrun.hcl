@@ -1,0 +1,3 @@
+datastore "local" "a" {
+  path = "data # ERROR: Invalid multi-line string
+}

@@ -1,0 +1,3 @@
+datastore "local" "d" {
+  path = "x"
+}

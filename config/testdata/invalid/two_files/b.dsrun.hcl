@@ -1,0 +1,3 @@
+datastore "local" "d" { # ERROR: Duplicate name
+  path = "x"
+}

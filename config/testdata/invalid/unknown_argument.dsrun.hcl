@@ -1,0 +1,4 @@
+datastore "local" "inbox" {
+  pth  = "data" # ERROR: Unsupported argument
+  path = "data"
+}

@@ -1,0 +1,3 @@
+datastore "local" "日本" { # ERROR: Invalid name
+  path = "x"
+}

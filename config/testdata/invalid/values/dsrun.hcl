@@ -1,0 +1,10 @@
+variable "workers" {
+  type = number
+}
+variable "env" {
+  default = "dev"
+}
+variable "token" {
+  type      = number
+  sensitive = true
+}

@@ -1,0 +1,3 @@
+settings {
+  required_version = ">= 2" # ERROR: Unsuitable version of dsrun
+}

@@ -1,0 +1,3 @@
+settings {
+  required_version = "newest" # ERROR: Invalid version constraint
+}
