@@ -31,7 +31,7 @@ func (f csvFormat) Suffixes() []string { return []string{"." + f.name} }
 func (f csvFormat) Open(_ context.Context, in Input, o ReadOptions) (rows.Source, error) {
 	l := o.Limits.orDefault()
 	l.RecordBytes = min(l.RecordBytes, cellMask/2)
-	return &csvSource{in: in, o: o, limits: l, comma: f.comma, line: 1}, nil
+	return &csvSource{window: window{r: in.Body, max: l.RecordBytes}, in: in, o: o, limits: l, comma: f.comma, line: 1}, nil
 }
 
 // prepare reads the header, or the first record's width, and settles which columns are read as what.
@@ -90,7 +90,7 @@ func (s *csvSource) emptyFile(header bool) error {
 	if header && s.o.Names == nil && (len(s.o.Columns) > 0 || len(s.o.Types) > 0) {
 		return s.headerError("", "the file is empty and has no header", "")
 	}
-	s.err = io.EOF
+	s.stop = io.EOF
 	return nil
 }
 

@@ -21,21 +21,17 @@ type csvSource struct {
 	limits Limits
 	comma  byte
 
-	buf      []byte
-	pos, end int // unread input
-	eof      bool
-	closed   bool // the last line end is ours
-	readErr  error
-	line     int64 // of buf[pos], from 1
-	record   int64 // records before pos
-	first    int64 // rows handed out
+	window
+	line   int64 // of buf[pos], from 1
+	record int64 // records before pos
+	first  int64 // rows handed out
 
 	ready    bool
 	width    int // cells a record
 	schema   *rows.Schema
 	want     []wanted
 	perBatch int
-	err      error // what ends the source, after the rows before it
+	stop     error // what ends the source, after the rows before it
 
 	// What scan found.
 	rows    int
@@ -56,17 +52,17 @@ type wanted struct {
 }
 
 func (s *csvSource) Close() error {
-	s.err = fault.New(fault.FailedPrecondition, "the source is closed")
+	s.stop = fault.New(fault.FailedPrecondition, "the source is closed")
 	s.buf, s.cells, s.starts = nil, nil, nil
 	return nil
 }
 
 func (s *csvSource) Next(ctx context.Context) (*rows.Batch, error) {
-	if s.err == nil && !s.ready {
-		s.err = s.prepare()
+	if s.stop == nil && !s.ready {
+		s.stop = s.prepare()
 		s.ready = true
 	}
-	for s.err == nil {
+	for s.stop == nil {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -75,23 +71,23 @@ func (s *csvSource) Next(ctx context.Context) (*rows.Batch, error) {
 		}
 		next, err := s.scan(s.perBatch, false)
 		if err != nil {
-			s.err = err
+			s.stop = err
 			break
 		}
 		if s.rows == 0 && len(s.bad) == 0 {
 			s.advance(next)
-			s.err = s.stuck()
+			s.stop = s.stuck()
 			continue
 		}
 		batch, err := s.batch()
 		s.record += int64(s.rows + len(s.bad))
 		s.advance(next)
-		s.err = err
+		s.stop = err
 		if batch != nil {
 			return batch, nil
 		}
 	}
-	return nil, s.err
+	return nil, s.stop
 }
 
 func (s *csvSource) advance(next int) {
@@ -102,8 +98,8 @@ func (s *csvSource) advance(next int) {
 // stuck deals with a buffer that holds no complete record: the input ends, or more of it is needed.
 func (s *csvSource) stuck() error {
 	switch {
-	case s.readErr != nil:
-		return s.readErr
+	case s.err != nil:
+		return s.err
 	case s.eof && s.pos == s.end:
 		return io.EOF
 	case s.eof:
@@ -146,9 +142,7 @@ func (s *csvSource) textEnd(end int) int {
 }
 
 func (s *csvSource) place(at int) string {
-	b := BadRow{Name: s.in.Name, Line: s.line + int64(countLines(s.buf[s.pos:at]))}
-	msg := b.Error()
-	return msg[:len(msg)-len(": ")]
+	return linePlace(s.in.Name, s.line+int64(countLines(s.buf[s.pos:at])))
 }
 
 // badRow describes b, which order records of this batch precede.

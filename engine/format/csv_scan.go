@@ -3,7 +3,6 @@ package format
 import (
 	"bytes"
 	"encoding/binary"
-	"io"
 	"math/bits"
 )
 
@@ -13,12 +12,6 @@ const (
 	cellEscaped = 1 << 30 // and has doubled quotes inside
 	cellMask    = cellEscaped - 1
 )
-
-// chunkBytes is how much input is looked at at once: the rows of about one batch, small enough for a processor's cache.
-const chunkBytes = 256 << 10
-
-// slack is how many bytes behind the input may be read as part of a word.
-const slack = 16
 
 // badCell is a record that does not fit, found while scanning or converting.
 type badCell struct {
@@ -30,54 +23,6 @@ type badCell struct {
 	col    int // -1: the whole record
 	reason string
 	hint   string
-}
-
-// refill moves what is unread to the front and reads until the buffer is full or the input ends.
-func (s *csvSource) refill() {
-	if s.buf == nil {
-		s.buf = make([]byte, chunkBytes+slack)
-	}
-	if s.eof || s.readErr != nil {
-		return
-	}
-	room := len(s.buf) - slack
-	if s.pos > 0 {
-		copy(s.buf, s.buf[s.pos:s.end])
-		s.end -= s.pos
-		s.pos = 0
-	} else if s.end == room {
-		grown := make([]byte, min(int64(room)*2, s.limits.RecordBytes+chunkBytes)+slack)
-		copy(grown, s.buf[:s.end])
-		s.buf, room = grown, len(grown)-slack
-	}
-	for idle := 0; s.end < room; {
-		n, err := s.in.Body.Read(s.buf[s.end:room])
-		s.end += n
-		if err == io.EOF {
-			s.eof = true
-			s.closeLine()
-			return
-		}
-		if err != nil {
-			s.readErr = err
-			return
-		}
-		if n > 0 {
-			idle = 0
-		} else if idle++; idle == 100 {
-			s.readErr = io.ErrNoProgress
-			return
-		}
-	}
-}
-
-// closeLine ends the last line of the input, so that scanning meets complete records only. The slack has room for it.
-func (s *csvSource) closeLine() {
-	if s.end > 0 && s.buf[s.end-1] != '\n' {
-		s.buf[s.end] = '\n'
-		s.end++
-		s.closed = true
-	}
 }
 
 const (
@@ -270,5 +215,3 @@ func (s *csvSource) skipBad(row, rec, at int, reason, hint string) int {
 	s.bad = append(s.bad, badCell{row: row, order: row + len(s.bad), start: rec, end: at + j, at: at, col: -1, reason: reason, hint: hint})
 	return at + j + 1
 }
-
-func countLines(b []byte) int { return bytes.Count(b, []byte{'\n'}) }

@@ -1,6 +1,8 @@
 package format
 
 import (
+	"errors"
+
 	"github.com/dsrun/dsrun/engine/fault"
 )
 
@@ -46,4 +48,25 @@ func (l Limits) orDefault() Limits {
 
 func limitError(hint, format string, args ...any) error {
 	return fault.Hinted(fault.Limit, hint, format, args...)
+}
+
+// errLongLine is nextLine's, which does not know the place.
+var errLongLine = errors.New("long line")
+
+// errClosed is what a writer returns after Close.
+var errClosed = errors.New("the writer is closed")
+
+// longLine gives errLongLine its place and lets other errors pass.
+func longLine(err error, name string, line int64, most int64) error {
+	if err != errLongLine {
+		return err
+	}
+	return limitError("Look for missing line ends, or raise the limit on the bytes of a record.",
+		"%s: the line is longer than %d bytes", linePlace(name, line), most)
+}
+
+// linePlace names a line as BadRow does.
+func linePlace(name string, line int64) string {
+	msg := (&BadRow{Name: name, Line: line}).Error()
+	return msg[:len(msg)-len(": ")]
 }

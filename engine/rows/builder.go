@@ -12,15 +12,16 @@ const batchBytes = 4 << 20
 // come with the rows: the union of the fields in order of first appearance, typed by their values, and absent where a
 // row has no such field.
 type Builder struct {
-	schema *Schema // declared, or the last one emitted
-	fixed  bool
-	names  []string
-	cols   []*ColumnBuilder
-	index  map[string]int
-	spare  map[string]*ColumnBuilder // of the last batch: their sizes are good guesses
-	width  int                       // columns that completed rows have
-	n      int
-	first  int64
+	schema   *Schema // declared, or the last one emitted
+	fixed    bool
+	names    []string
+	cols     []*ColumnBuilder
+	index    map[string]int
+	spare    map[string]*ColumnBuilder // of the last batch: their sizes are good guesses
+	declared map[string]Type
+	width    int // columns that completed rows have
+	n        int
+	first    int64
 }
 
 // NewBuilder returns a builder of batches with the given schema, or with open columns when s is nil.
@@ -56,6 +57,9 @@ func (b *Builder) Size() int64 {
 // Width is the number of columns so far.
 func (b *Builder) Width() int { return len(b.cols) }
 
+// Name is the name of column i.
+func (b *Builder) Name(i int) string { return b.names[i] }
+
 // Column returns the builder of column i. The caller appends at most one cell a row to it, then calls EndRow.
 func (b *Builder) Column(i int) *ColumnBuilder { return b.cols[i] }
 
@@ -69,7 +73,9 @@ func (b *Builder) Index(name string) int {
 		return -1
 	}
 	c := b.spare[name]
-	if c == nil {
+	if t, ok := b.declared[name]; ok && c == nil {
+		c = NewColumnBuilder(t)
+	} else if c == nil {
 		c = &ColumnBuilder{hint: min(b.n+16, BatchSize)}
 	}
 	c.absentUntil(b.n)
@@ -77,6 +83,26 @@ func (b *Builder) Index(name string) int {
 	b.names = append(b.names, name)
 	b.cols = append(b.cols, c)
 	return len(b.cols) - 1
+}
+
+// IndexBytes is Index for a name in bytes, which are not kept. It looks at column guess first: the fields of most
+// records come in the order of the records before.
+func (b *Builder) IndexBytes(name []byte, guess int) int {
+	if guess < len(b.names) && b.names[guess] == string(name) {
+		return guess
+	}
+	if i, ok := b.index[string(name)]; ok {
+		return i
+	}
+	return b.Index(string(name))
+}
+
+// Declare sets the type of an open column, whenever it comes.
+func (b *Builder) Declare(name string, t Type) {
+	if b.declared == nil {
+		b.declared = map[string]Type{}
+	}
+	b.declared[name] = t
 }
 
 // EndRow completes a row: columns that got no cell get an absent one when columns are open, else a null.

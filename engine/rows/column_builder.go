@@ -31,6 +31,9 @@ func NewColumnBuilder(t Type) *ColumnBuilder {
 	return &ColumnBuilder{typ: t, fixed: true, decided: true}
 }
 
+// Declared returns the column's type when it was declared.
+func (c *ColumnBuilder) Declared() (Type, bool) { return c.typ, c.fixed }
+
 // Len is the number of cells so far.
 func (c *ColumnBuilder) Len() int { return c.n }
 
