@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/store"
@@ -147,6 +148,7 @@ func ifMatchRace(t testing.TB, s *suite) {
 			}
 			var v int
 			fmt.Sscan(string(b), &v)
+			time.Sleep(200 * time.Microsecond) // so that others come between
 			_, err = d.Put(t.Context(), "counter", Bytes(fmt.Append(nil, v+1)), store.PutOptions{IfMatch: x.Entry.ETag})
 			switch {
 			case err == nil:
