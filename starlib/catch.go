@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.starlark.net/starlark"
 
@@ -34,21 +35,26 @@ err.code  # -> "invalid_argument"
 	}
 })
 
-// settle ends a call of the script's code whose failure is about to be caught: a failure that cancelled the thread is
-// taken as its error, and the thread can go on. An interrupt that arrives at any moment is not lost: the context is
-// looked at after the thread was freed, and it cancels the thread itself when it ends later.
+// settle ends a call of the script's code whose failure is about to be caught: a failure that cancelled the scope's
+// threads is taken as its error, and they can go on; besides the one that catches these are those that wait for it, as
+// when the function of a stream's step catches. An interrupt that arrives at any moment is not lost: the context is
+// looked at after the threads were freed, and it cancels them itself when it ends later.
 func (r *Run) settle(thread *starlark.Thread, err error) error {
 	r.mu.Lock()
-	cause := r.cause
+	cause, threads := r.cause, append(slices.Clone(r.threads), thread)
 	r.cause = nil
 	r.mu.Unlock()
 	if cause != nil {
-		thread.Uncancel()
+		for _, t := range threads {
+			t.Uncancel()
+		}
 		err = cause
 	}
 	if r.Ctx.Err() != nil {
 		why := context.Cause(r.Ctx)
-		thread.Cancel(cancelText(why))
+		for _, t := range threads {
+			t.Cancel(cancelText(why))
+		}
 		return why
 	}
 	return err

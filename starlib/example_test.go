@@ -38,7 +38,7 @@ func exampleScript(example string) string {
 }
 
 // exampleHost is what examples reach.
-func exampleHost(t *testing.T) Host { return &fakeHost{} }
+func exampleHost(t *testing.T) Host { return newDataHost(t) }
 
 // TestDocs checks that every declaration is documented in sentences.
 func TestDocs(t *testing.T) {

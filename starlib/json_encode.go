@@ -78,6 +78,8 @@ func (e *jsonEncoder) value(v starlark.Value, depth int) error {
 		return e.string(time.Duration(v).String())
 	case *ErrorValue:
 		return e.fields(v, depth)
+	case *object:
+		return e.value(v.row(), depth)
 	case *starlarkstruct.Struct:
 		return e.fields(v, depth)
 	case starlark.IterableMapping:
