@@ -87,14 +87,15 @@ func (r *Redactor) Redact(s string) string {
 	return string(out)
 }
 
-// Error returns err with a redacted text. errors.Is and errors.As see through it. An error without a secret in its text
-// is returned as it is, and nil is nil.
+// Error returns err with a redacted text, in which URLs have lost their queries too: those of presigned URLs are secrets
+// that nobody declared. errors.Is and errors.As see through it. An error whose text is clean is returned as it is, and
+// nil is nil.
 func (r *Redactor) Error(err error) error {
-	if r == nil || err == nil {
-		return err
+	if err == nil {
+		return nil
 	}
 	text := err.Error()
-	clean := r.Redact(text)
+	clean := CutQueries(r.Redact(text))
 	if clean == text {
 		return err
 	}
