@@ -1,0 +1,5 @@
+package local
+
+import "os"
+
+func use() { _, _ = os.OpenRoot("x") }

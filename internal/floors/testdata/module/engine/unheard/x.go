@@ -1,0 +1,1 @@
+package unheard // WANT "on no floor"
