@@ -69,7 +69,7 @@ func Decompress(r io.Reader, c Compression, l Limits) (io.ReadCloser, error) {
 		return &unpacker{z: z, close: z.Close, c: c, in: in, l: l}, nil
 	case Zstd:
 		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(uint64(max(l.WindowBytes, zstd.MinWindowSize))), zstd.WithDecoderMaxMemory(uint64(l.Decompressed)))
+			zstd.WithDecoderMaxWindow(uint64(max(l.WindowBytes, zstd.MinWindowSize))))
 		if err != nil {
 			return nil, unpackError(c, in, err)
 		}
@@ -141,7 +141,7 @@ func unpackError(c Compression, in *counter, err error) error {
 	switch {
 	case in.err != nil:
 		return in.err
-	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+	case errors.Is(err, zstd.ErrWindowSizeExceeded):
 		return limitError("Compress the file again without --long or --ultra, or raise the window limit.", "unpacking zstd: %w", err)
 	case errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF:
 		return fault.Hinted(fault.DataLoss, again, "the %s file ends too early, after %d bytes: %w", c, in.n, io.ErrUnexpectedEOF)

@@ -12,8 +12,8 @@ func DefaultLimits() Limits {
 		RecordBytes:  16 << 20, // a record is held in memory as a whole
 		Columns:      16384,    // the widest sheets of spreadsheets
 		Depth:        200,
-		Values:       1 << 20,
-		Ratio:        250, // text rarely packs beyond 100; gzip cannot beyond 1032
+		Values:       1 << 19, // some 40 bytes each, besides their text
+		Ratio:        250,     // text rarely packs beyond 100; gzip cannot beyond 1032
 		Decompressed: 1 << 40,
 		WindowBytes:  64 << 20, // RFC 8878 asks decoders for 8 MiB at least
 	}

@@ -182,10 +182,10 @@ type packing struct {
 	z io.WriteCloser
 }
 
+// Close leaves the file incomplete when a write failed, so that it cannot be taken for a whole one.
 func (p *packing) Close() error {
-	err := p.Writer.Close()
-	if e := p.z.Close(); err == nil {
-		err = e
+	if err := p.Writer.Close(); err != nil {
+		return err
 	}
-	return err
+	return p.z.Close()
 }

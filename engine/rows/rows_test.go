@@ -222,7 +222,7 @@ func randomBatch(rng *rand.Rand, n int) *Batch {
 
 func TestSliceFilterGatherConcat(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	for range 200 {
+	for range 50 {
 		b := randomBatch(rng, 1+rng.IntN(300))
 		lines := strings.SplitAfter(show(b), "\n")
 		i := rng.IntN(b.N)
@@ -362,7 +362,7 @@ func TestSources(t *testing.T) {
 // Sort agrees with a plain stable sort of materialised rows.
 func TestSort(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 10))
-	for range 60 {
+	for range 25 {
 		var batches []*Batch
 		var recs []*Object
 		for range 1 + rng.IntN(4) {
