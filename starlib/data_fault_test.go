@@ -285,3 +285,28 @@ func TestFailingBody(t *testing.T) {
 		})
 	}
 }
+
+// TestFailingStreamOfAnotherScope: a stream that was made outside of parallel.map and is consumed inside of it fails the
+// item that consumes it, and only that one.
+func TestFailingStreamOfAnotherScope(t *testing.T) {
+	for name, fn := range map[string]string{
+		"for":           "def item(n):\n    for o in s:\n        pass\n    ds.out.write_text(\"x%d\" % n, \"x\")\n",
+		"comprehension": "def item(n):\n    x = [o.path for o in s]\n    ds.out.write_text(\"x%d\" % n, \"x\")\n",
+		"list":          "def item(n):\n    x = list(s)\n    ds.out.write_text(\"x%d\" % n, \"x\")\n",
+		"unpack":        "def item(n):\n    a, b = s\n    ds.out.write_text(\"x%d\" % n, \"x\")\n",
+		"count":         "def item(n):\n    s.count()\n    ds.out.write_text(\"x%d\" % n, \"x\")\n",
+		"steps":         "def item(n):\n    for o in s.map(lambda o: o):\n        pass\n    ds.out.write_text(\"x%d\" % n, \"x\")\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+			h, _ := newFlakyHost(t)
+			out := h.must(t, "s = ds.flaky.list()\n"+fn+"print([e.code for e in parallel.map(item, [1, 2, 3], on_error = \"collect\")])\nprint(\"after\")\n")
+			if want := "[\"permission_denied\", \"permission_denied\", \"permission_denied\"]\nafter\n"; out != want {
+				t.Errorf("got %q", out)
+			}
+			if keys := h.keys(t, "out"); keys != "" {
+				t.Errorf("wrote %s", keys)
+			}
+		})
+	}
+}

@@ -90,18 +90,18 @@ func (w *partWriter) write(k chunk) error {
 	if err != nil {
 		return err
 	}
-	groups := map[string][]int{}
+	groups := map[string][]int32{}
 	var order []string
 	for i, k := range keys {
 		if groups[k] == nil {
 			order = append(order, k)
 		}
-		groups[k] = append(groups[k], i)
+		groups[k] = append(groups[k], int32(i))
 	}
 	for _, k := range order {
 		sub := b
 		if len(order) > 1 {
-			sub = gatherBatch(b, groups[k])
+			sub = rows.Gather(b, groups[k])
 		}
 		if err := w.append(k, sub); err != nil {
 			return err
@@ -124,10 +124,10 @@ func (w *partWriter) keys(b *rows.Batch) ([]string, error) {
 		}
 		return out, nil
 	}
-	i, err := position(b.Schema, w.column)
-	if err != nil {
-		return nil, stepError("write_parts", fault.InvalidArgument, fault.ClassOf(err).Hint, "%w", plainError(err))
+	if err := haveColumns("write_parts", b.Schema, []string{w.column}); err != nil {
+		return nil, err
 	}
+	i := b.Schema.Index(w.column)
 	for r := range out {
 		if i < 0 {
 			out[r] = keyText(starlark.None)
@@ -147,7 +147,7 @@ func (w *partWriter) append(key string, b *rows.Batch) error {
 		}
 		sub := b
 		if w.max > 0 && p.n+int64(b.N) > w.max {
-			sub = sliceBatch(b, 0, int(w.max-p.n))
+			sub = rows.Slice(b, 0, int(w.max-p.n))
 		}
 		if err := p.write(chunk{batch: sub}); err != nil {
 			return err
@@ -158,7 +158,7 @@ func (w *partWriter) append(key string, b *rows.Batch) error {
 				return err
 			}
 		}
-		b = sliceBatch(b, sub.N, b.N)
+		b = rows.Slice(b, sub.N, b.N)
 	}
 	return nil
 }

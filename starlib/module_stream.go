@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dsrun/dsrun/engine/fault"
@@ -126,20 +127,14 @@ var streamSelect = Declare(Func{
 		if err != nil {
 			return nil, err
 		}
-		if _, err := schemaOf(rows.NewSchema(nil, nil), names, fill(len(names), -1)); err != nil {
-			return nil, err
+		for i, n := range names {
+			if slices.Contains(names[:i], n) {
+				return nil, c.Errorf("column %q is named twice", n)
+			}
 		}
 		return then(c, Step{Op: "select", Columns: names})
 	}
 })
-
-func fill(n, v int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = v
-	}
-	return out
-}
 
 var streamDrop = Declare(Func{
 	Name: "stream.drop", Returns: "stream[row]",
@@ -307,7 +302,7 @@ var streamEnumerate = Declare(Func{
 var streamDistinct = Declare(Func{
 	Name: "stream.distinct", Returns: "stream",
 	Doc: "The first element of those that are equal, or equal in the named columns. What was seen is held in memory: " +
-		"more than the memory limit is an error of code limit.",
+		"more than half of the memory limit is an error of code limit.",
 	Example: `stream.of([1, 2, 1]).distinct().collect()  # -> [1, 2]`,
 }, func(p *Params) Impl {
 	cols := p.Rest("columns", "Names of columns; none means all.")
@@ -322,8 +317,8 @@ var streamDistinct = Declare(Func{
 
 var streamSort = Declare(Func{
 	Name: "stream.sort", Returns: "stream",
-	Doc: "The elements in ascending order of columns, of what a function returns, or of themselves. Equal ones keep their order, None comes last. " +
-		"All are held in memory: more than the memory limit is an error of code limit.",
+	Doc: "The elements in ascending order of columns, of what a function returns, or of themselves. Equal ones keep their order; None comes first, and last with desc. " +
+		"All are held in memory: more than half of the memory limit is an error of code limit.",
 	Example: `stream.of([{"n": 2}, {"n": 1}]).sort("n").map(lambda r: r.n).collect()  # -> [1, 2]`,
 }, func(p *Params) Impl {
 	by := p.Value("by", "A column, a list of columns, or a function of an element.", "string", "list", "function").Optional()
@@ -347,20 +342,30 @@ var streamSort = Declare(Func{
 
 var streamJoin = Declare(Func{
 	Name: "stream.join", Returns: "stream[row]",
-	Doc: "Rows with the columns of the rows of another stream that are equal in the columns on. The other stream is held in memory: " +
-		"let it be the smaller one; more than the memory limit is an error of code limit. Columns that both have keep the left side's value " +
-		"and come with the suffix _2 from the right.",
+	Doc: "Each row with each row of another stream that is equal to it in the columns on; None equals nothing. The other stream is held in memory: " +
+		"let it be the smaller one; more than half of the memory limit is an error of code limit. A column of the other stream whose name is taken gets the suffix _right.",
 	Example: `stream.of([{"k": 1, "a": 2}]).join([{"k": 1, "b": 3}], on = "k").collect()[0].to_dict()  # -> {"k": 1, "a": 2, "b": 3}`,
 }, func(p *Params) Impl {
 	other := p.Iterable("other", "The other stream, or a list of dicts.")
-	on := p.Value("on", "A column or a list of columns.", "string", "list")
+	on := p.Value("on", "A column, a list of columns, or a dict of columns here to columns there.", "string", "list", "dict")
 	how := p.OneOf("how", "What happens to rows without a match: inner drops them, left keeps them.", "inner", "left").Default("inner")
 	return func(c *Call) (starlark.Value, error) {
+		s := Step{Op: "join", How: how.Get(c), Plans: []*Plan{streamOf(c, other.Get(c)).plan}}
+		if m, ok := on.Get(c).(starlark.IterableMapping); ok {
+			var err error
+			if s.Pairs, err = pairsOf(c, m, nil, "one of the other stream"); err != nil {
+				return nil, err
+			}
+			return then(c, s)
+		}
 		names, err := columnNames(c, starlark.Tuple{on.Get(c)}, 1)
 		if err != nil {
-			return nil, c.Bad("on", on.Get(c), "string or list of strings")
+			return nil, c.Bad("on", on.Get(c), "string, list of strings or dict")
 		}
-		return then(c, Step{Op: "join", Columns: names, How: how.Get(c), Plans: []*Plan{streamOf(c, other.Get(c)).plan}})
+		for _, n := range names {
+			s.Pairs = append(s.Pairs, [2]string{n, n})
+		}
+		return then(c, s)
 	}
 })
 
@@ -382,7 +387,7 @@ var streamConcat = Declare(Func{
 var streamGroup = Declare(Func{
 	Name: "stream.group", Returns: "stream[row]",
 	Doc: "One row for each value of the key, in order of first appearance, with the key's columns and the aggregates. The key is a column, a list of columns, " +
-		"or a function, whose result is the column key. The groups are held in memory: more than the memory limit is an error of code limit.",
+		"or a function, whose result is the column key (an element that is no row is the column value). The groups are held in memory: more than half of the memory limit is an error of code limit.",
 	Example: `stream.of([{"k": "a", "n": 1}, {"k": "a", "n": 2}]).group("k", total = agg.sum("n")).collect()[0].total  # -> 3`,
 }, func(p *Params) Impl {
 	key := p.Value("key", "A column, a list of columns, or a function of an element.", "string", "list", "function").Positional()

@@ -52,7 +52,7 @@ type Step struct {
 	Op      string      `json:"op"`
 	Fn      *FuncRef    `json:"fn,omitempty"`
 	Columns []string    `json:"columns,omitempty"`
-	Pairs   [][2]string `json:"pairs,omitempty"` // rename: old, new; cast: column, type
+	Pairs   [][2]string `json:"pairs,omitempty"` // rename: old, new; cast: column, type; join: column here, column there
 	Add     []Added     `json:"add,omitempty"`
 	N       int64       `json:"n,omitempty"` // take, skip, batch, enumerate
 	Desc    bool        `json:"desc,omitempty"`

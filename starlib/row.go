@@ -421,6 +421,9 @@ func (r *Row) String() string {
 	return b.String()
 }
 
+// TextSize bounds the length of String.
+func (r *Row) TextSize() int64 { return 4 * maxRowText }
+
 // data is the row as a record.
 func (r *Row) data() (any, error) {
 	o := &rows.Object{Keys: make([]string, 0, len(r.h.names)), Vals: make([]any, 0, len(r.h.names))}

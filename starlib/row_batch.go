@@ -1,7 +1,6 @@
 package starlib
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/dsrun/dsrun/engine/fault"
@@ -37,19 +36,16 @@ func (t *batcher) of(c chunk) (*rows.Batch, error) {
 // gather returns rows as a batch: a selection of a batch when all are views of it, else a new one.
 func (t *batcher) gather(vals []starlark.Value) (*rows.Batch, error) {
 	if r, ok := vals[0].(*Row); ok && r.batch != nil {
-		idx := make([]int, 0, len(vals))
+		idx := make([]int32, 0, len(vals))
 		for _, v := range vals {
 			o, ok := v.(*Row)
 			if !ok || o.view != r.view {
 				break
 			}
-			idx = append(idx, o.i)
+			idx = append(idx, int32(o.i))
 		}
 		if len(idx) == len(vals) {
-			if len(idx) == r.batch.N && ascending(idx) {
-				return r.batch, nil
-			}
-			return gatherBatch(r.batch, idx), nil
+			return rows.Gather(r.batch, idx), nil
 		}
 	}
 	if t.bd == nil {
@@ -62,15 +58,6 @@ func (t *batcher) gather(vals []starlark.Value) (*rows.Batch, error) {
 	}
 	t.h = nil // positions hold for one batch only
 	return t.bd.Batch(), nil
-}
-
-func ascending(idx []int) bool {
-	for i, n := range idx {
-		if i != n {
-			return false
-		}
-	}
-	return true
 }
 
 // add appends one element to the builder.
@@ -139,102 +126,4 @@ func appendValue(c *rows.ColumnBuilder, v starlark.Value) error {
 		return c.Append(x)
 	}
 	return nil
-}
-
-// projection picks columns of batches; it is worked out once a schema.
-type projection struct {
-	in, out *rows.Schema
-	idx     []int // positions in the input; -1: an absent column
-}
-
-// apply returns the batch with only the projected columns.
-func (p *projection) apply(b *rows.Batch) *rows.Batch {
-	out := &rows.Batch{Schema: p.out, N: b.N, First: b.First, Cols: make([]rows.Column, len(p.idx))}
-	for i, j := range p.idx {
-		if j >= 0 {
-			out.Cols[i] = b.Cols[j]
-		} else {
-			out.Cols[i] = absentColumn(b.N)
-		}
-	}
-	return out
-}
-
-// absentColumn is a column of n records that have no such field.
-func absentColumn(n int) rows.Column {
-	c := rows.Column{Type: rows.Any, Any: make([]any, n)}
-	for i := range n {
-		c.Absent = c.Absent.Set(i)
-	}
-	return c
-}
-
-// schemaOf returns a schema with some columns of another, under new names.
-func schemaOf(in *rows.Schema, names []string, idx []int) (*rows.Schema, error) {
-	types := make([]rows.Type, len(names))
-	seen := make(map[string]bool, len(names))
-	for i, n := range names {
-		if seen[n] {
-			return nil, fmt.Errorf("two columns would be named %q", bound(fault.Printable(n), 200))
-		}
-		seen[n] = true
-		if idx[i] >= 0 {
-			types[i] = in.Types[idx[i]]
-		}
-	}
-	s := rows.NewSchema(names, types)
-	s.Open = in.Open
-	return s, nil
-}
-
-// sliceBatch returns the rows of b from lo to hi. Cells are shared.
-func sliceBatch(b *rows.Batch, lo, hi int) *rows.Batch {
-	out := &rows.Batch{Schema: b.Schema, N: hi - lo, First: b.First + int64(lo), Cols: make([]rows.Column, len(b.Cols))}
-	for i := range b.Cols {
-		c := &b.Cols[i]
-		d := rows.Column{Type: c.Type, Null: sliceBits(c.Null, lo, hi), Absent: sliceBits(c.Absent, lo, hi)}
-		switch c.Type {
-		case rows.Bool:
-			d.Bools = c.Bools[lo:hi]
-		case rows.Int:
-			d.Ints = c.Ints[lo:hi]
-		case rows.Float:
-			d.Floats = c.Floats[lo:hi]
-		case rows.Time:
-			d.Times = c.Times[lo:hi]
-		case rows.String, rows.Bytes:
-			d.Text, d.Offs = c.Text, c.Offs[lo:hi+1]
-		default:
-			d.Any = c.Any[lo:hi]
-		}
-		out.Cols[i] = d
-	}
-	return out
-}
-
-func sliceBits(b rows.Bits, lo, hi int) rows.Bits {
-	var out rows.Bits
-	if b == nil {
-		return nil
-	}
-	for i := lo; i < hi; i++ {
-		if b.Has(i) {
-			out = out.Set(i - lo)
-		}
-	}
-	return out
-}
-
-// gatherBatch returns the given rows of b, in the order given.
-func gatherBatch(b *rows.Batch, idx []int) *rows.Batch {
-	out := &rows.Batch{Schema: b.Schema, N: len(idx), First: b.First, Cols: make([]rows.Column, len(b.Cols))}
-	for i := range b.Cols {
-		c := &b.Cols[i]
-		d := rows.NewColumnBuilder(c.Type)
-		for _, j := range idx {
-			d.AppendCell(c, j)
-		}
-		out.Cols[i] = d.Finish()
-	}
-	return out
 }

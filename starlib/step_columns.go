@@ -2,7 +2,6 @@ package starlib
 
 import (
 	"io"
-	"slices"
 
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/rows"
@@ -83,23 +82,40 @@ func (c *batchCursor) next(max int) (chunk, error) {
 
 func (c *batchCursor) close() error { return c.src.close() }
 
-// project runs a step that only picks and names columns. pick gives the names and the positions for a schema.
-func project(op string, src cursor, pick func(*rows.Schema) (names []string, idx []int, err error)) cursor {
-	var p projection
+// transform runs a step that makes a batch of a batch. The columns that it needs are looked for first, once a schema.
+func transform(op string, src cursor, needs []string, fn rows.Transform) cursor {
+	var seen *rows.Schema
 	return &batchCursor{src: src, to: batcher{op: op}, apply: func(b *rows.Batch) (*rows.Batch, error) {
-		if p.in != b.Schema {
-			names, idx, err := pick(b.Schema)
-			if err == nil {
-				p.in, p.idx = b.Schema, idx
-				p.out, err = schemaOf(b.Schema, names, idx)
+		if seen != b.Schema {
+			if err := haveColumns(op, b.Schema, needs); err != nil {
+				return nil, err
 			}
-			if err != nil {
-				p.in = nil
-				return nil, stepError(op, fault.InvalidArgument, fault.ClassOf(err).Hint, "%w", plainError(err))
-			}
+			seen = b.Schema
 		}
-		return p.apply(b), nil
+		out, err := fn(b)
+		if err != nil {
+			return nil, nameStep(op, err)
+		}
+		return out, nil
 	}}
+}
+
+// nameStep names the step in an error that says nothing but its class and cause.
+func nameStep(op string, err error) error {
+	if e, ok := err.(*fault.Error); ok && e.Op == "" {
+		return stepError(op, e.Class.Code, e.Class.Hint, "%w", plainError(err))
+	}
+	return err
+}
+
+// haveColumns refuses columns that a schema lacks, unless its records name their own fields.
+func haveColumns(op string, s *rows.Schema, names []string) error {
+	for _, n := range names {
+		if s.Index(n) < 0 && !s.Open {
+			return nameStep(op, unknownColumn(n, s.Names))
+		}
+	}
+	return nil
 }
 
 // plainError is the cause of a fault that says nothing but its code.
@@ -110,62 +126,29 @@ func plainError(err error) error {
 	return err
 }
 
-// position returns the place of a column; -1 when the records name their own fields and none in sight has it.
-func position(s *rows.Schema, name string) (int, error) {
-	i := s.Index(name)
-	if i < 0 && !s.Open {
-		return -1, unknownColumn(name, s.Names)
-	}
-	return i, nil
-}
-
 func stepSelect(x *exec, s *Step, src cursor, lazy bool) (cursor, error) {
-	return project("select", src, func(in *rows.Schema) ([]string, []int, error) {
-		idx := make([]int, len(s.Columns))
-		for i, n := range s.Columns {
-			var err error
-			if idx[i], err = position(in, n); err != nil {
-				return nil, nil, err
-			}
-		}
-		return s.Columns, idx, nil
-	}), nil
+	return transform("select", src, s.Columns, rows.Select(s.Columns...)), nil
 }
 
 func stepDrop(x *exec, s *Step, src cursor, lazy bool) (cursor, error) {
-	return project("drop", src, func(in *rows.Schema) (names []string, idx []int, err error) {
-		for _, n := range s.Columns {
-			if _, err := position(in, n); err != nil {
-				return nil, nil, err
-			}
-		}
-		for i, n := range in.Names {
-			if !slices.Contains(s.Columns, n) {
-				names, idx = append(names, n), append(idx, i)
-			}
-		}
-		return names, idx, nil
-	}), nil
+	return transform("drop", src, s.Columns, rows.Drop(s.Columns...)), nil
 }
 
 func stepRename(x *exec, s *Step, src cursor, lazy bool) (cursor, error) {
-	return project("rename", src, func(in *rows.Schema) (names []string, idx []int, err error) {
-		names = slices.Clone(in.Names)
-		for _, p := range s.Pairs {
-			i, err := position(in, p[0])
-			if err != nil {
-				return nil, nil, err
-			}
-			if i >= 0 {
-				names[i] = p[1]
-			}
-		}
-		idx = make([]int, len(names))
-		for i := range idx {
-			idx[i] = i
-		}
-		return names, idx, nil
-	}), nil
+	to := map[string]string{}
+	for _, p := range s.Pairs {
+		to[p[0]] = p[1]
+	}
+	return transform("rename", src, firsts(s.Pairs), rows.Rename(to)), nil
+}
+
+// firsts returns the first of each pair.
+func firsts(pairs [][2]string) []string {
+	out := make([]string, len(pairs))
+	for i, p := range pairs {
+		out[i] = p[0]
+	}
+	return out
 }
 
 // takeCursor ends after n elements.
@@ -219,7 +202,7 @@ func (c *skipCursor) close() error { return c.src.close() }
 // slice returns the elements from lo to hi.
 func (c chunk) slice(lo, hi int) chunk {
 	if c.batch != nil {
-		return chunk{batch: sliceBatch(c.batch, lo, hi)}
+		return chunk{batch: rows.Slice(c.batch, lo, hi)}
 	}
 	return chunk{vals: c.vals[lo:hi]}
 }

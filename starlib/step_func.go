@@ -2,7 +2,6 @@ package starlib
 
 import (
 	"io"
-	"slices"
 
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/rows"
@@ -256,9 +255,9 @@ type addCursor struct {
 	fns   []*fnCall // nil: the value
 	vals  []starlark.Value
 	calls bool
-	batch *rows.Batch // what is left of it, when columns are made of columns
-	out   projection
-	n     int64 // rows so far
+	batch *rows.Batch    // what is left of it, when columns are made of columns
+	last  []*rows.Schema // after each column, of the last batch
+	n     int64          // rows so far
 }
 
 func stepAdd(x *exec, s *Step, src cursor, lazy bool) (cursor, error) {
@@ -272,6 +271,7 @@ func stepAdd(x *exec, s *Step, src cursor, lazy bool) (cursor, error) {
 			c.fns = append(c.fns, nil)
 		}
 	}
+	c.last = make([]*rows.Schema, len(c.names))
 	return c, nil
 }
 
@@ -294,7 +294,7 @@ func (c *addCursor) next(max int) (chunk, error) {
 	}
 	c.batch = nil
 	if c.calls && b.N > max {
-		b, c.batch = sliceBatch(b, 0, max), sliceBatch(b, max, b.N)
+		b, c.batch = rows.Slice(b, 0, max), rows.Slice(b, max, b.N)
 	}
 	return c.addToBatch(b)
 }
@@ -349,30 +349,9 @@ func (c *addCursor) addToBatch(b *rows.Batch) (chunk, error) {
 			}
 		}
 	}
-	names, cols := slices.Clip(b.Schema.Names), slices.Clone(b.Cols)
 	for i, n := range c.names {
-		if at := b.Schema.Index(n); at >= 0 {
-			cols[at] = made[i].Finish()
-		} else {
-			names, cols = append(names, n), append(cols, made[i].Finish())
-		}
+		b = rows.With(b, n, made[i].Finish(), c.last[i])
+		c.last[i] = b.Schema
 	}
-	return chunk{batch: c.withSchema(b, names, cols)}, nil
-}
-
-// withSchema keeps the schema of the last batch when names and types are the same.
-func (c *addCursor) withSchema(b *rows.Batch, names []string, cols []rows.Column) *rows.Batch {
-	same := c.out.in == b.Schema && c.out.out != nil
-	for i := range cols {
-		same = same && cols[i].Type == c.out.out.Types[i]
-	}
-	if !same {
-		types := make([]rows.Type, len(cols))
-		for i := range cols {
-			types[i] = cols[i].Type
-		}
-		c.out.in, c.out.out = b.Schema, rows.NewSchema(names, types)
-		c.out.out.Open = b.Schema.Open
-	}
-	return &rows.Batch{Schema: c.out.out, N: b.N, First: b.First, Cols: cols}
+	return chunk{batch: b}, nil
 }

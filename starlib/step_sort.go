@@ -149,7 +149,7 @@ func columnsOf(op string, hs *headers, v starlark.Value, names []string) (starla
 	return cells, nil
 }
 
-// sortValues returns the values in the order of their keys. Equal ones keep their order; None comes last.
+// sortValues returns the values in the order of their keys. Equal ones keep their order; None is less than all.
 func sortValues(vals, keys []starlark.Value, desc bool) (cursor, error) {
 	order := make([]int, len(vals))
 	for i := range order {
@@ -176,7 +176,7 @@ func sortValues(vals, keys []starlark.Value, desc bool) (cursor, error) {
 	return &valuesCursor{vals: out}, nil
 }
 
-// compareKeys orders two keys; of tuples each element counts on its own, so that None is last in each.
+// compareKeys orders two keys; of tuples each element counts on its own, so that None may stand in each.
 func compareKeys(a, b starlark.Value, desc bool) (int, error) {
 	if x, ok := a.(starlark.Tuple); ok {
 		if y, ok := b.(starlark.Tuple); ok {
@@ -192,16 +192,16 @@ func compareKeys(a, b starlark.Value, desc bool) (int, error) {
 			return n, nil
 		}
 	}
+	if desc {
+		a, b = b, a
+	}
 	switch {
 	case a == starlark.None && b == starlark.None:
 		return 0, nil
 	case a == starlark.None:
-		return 1, nil
-	case b == starlark.None:
 		return -1, nil
-	}
-	if desc {
-		a, b = b, a
+	case b == starlark.None:
+		return 1, nil
 	}
 	if less, err := starlark.Compare(syntax.LT, a, b); less || err != nil {
 		return -1, err

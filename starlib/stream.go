@@ -24,6 +24,9 @@ var (
 
 func newStream(run *Run, p *Plan) *Stream { return &Stream{run: run, plan: p} }
 
+// TextSize bounds the length of String.
+func (s *Stream) TextSize() int64 { return 4000 }
+
 // Plan returns the stream as data.
 func (s *Stream) Plan() *Plan { return s.plan }
 
@@ -41,6 +44,15 @@ func (s *Stream) Iterate() starlark.Iterator {
 	it := &iterator{run: s.run}
 	it.err = it.start(newExec(s.run, nil), s.plan)
 	return it
+}
+
+// In returns the stream as one of another scope: a stream that one thread made and another consumes fails in the scope of
+// the consumer.
+func (s *Stream) In(r *Run) starlark.Iterable {
+	if r == s.run {
+		return s
+	}
+	return newStream(r, s.plan)
 }
 
 // EachErr calls fn with every element, on the given thread, and returns the first error of either.
