@@ -59,6 +59,7 @@ type walk struct {
 	start    string    // directory to begin in
 	begun    bool      //
 	ahead    *walkItem // read but not yet on a page
+	full     int       // entries of the page before
 }
 
 // level is a directory being read.
@@ -127,13 +128,16 @@ func (w *walk) page(ctx context.Context, limit int) (Page, error) {
 			return Page{}, err
 		}
 		if n == limit {
-			w.ahead = &it
+			w.ahead, w.full = &it, len(p.Entries)
 			p.Next = base64.RawURLEncoding.EncodeToString([]byte(last.next()))
 			return p, nil
 		}
 		if it.prefix != "" {
 			p.Prefixes = append(p.Prefixes, it.prefix)
 		} else {
+			if p.Entries == nil { // most often as many as on the page before
+				p.Entries = make([]Entry, 0, min(limit, max(w.full, 16)))
+			}
 			p.Entries = append(p.Entries, it.entry)
 		}
 		last = it

@@ -6,7 +6,7 @@ import (
 )
 
 // passBytes bounds the memory of the names of one pass over a folder.
-const passBytes = 8 << 20
+const passBytes = 12 << 20
 
 // names keeps the smallest of the names that are added to it, as many as fit into limit bytes.
 type names struct {
@@ -36,6 +36,9 @@ func (l *names) reset() {
 // add adds a name, with "/" for a folder, unless it is less than from or among those that do not fit.
 func (l *names) add(name []byte, dir bool, from string) {
 	off := len(l.text)
+	if off+len(name)+1 > cap(l.text) { // in large steps: what is outgrown is garbage for a while
+		l.text = slices.Grow(l.text, max(4<<10, min(3*off, l.limit*3/4-off), len(name)+1))
+	}
 	l.text = append(l.text, name...)
 	if dir {
 		l.text = append(l.text, '/')
@@ -44,6 +47,9 @@ func (l *names) add(name []byte, dir bool, from string) {
 	if string(whole) < from || l.bound != nil && bytes.Compare(whole, l.bound) >= 0 {
 		l.text = l.text[:off]
 		return
+	}
+	if len(l.refs) == cap(l.refs) {
+		l.refs = slices.Grow(l.refs, max(256, min(3*len(l.refs), l.limit/2/refSize-len(l.refs))))
 	}
 	l.refs = append(l.refs, ref{uint32(off), uint16(len(whole)), dir})
 	if len(l.text)+refSize*len(l.refs) > l.limit && len(l.refs) > 1 {
