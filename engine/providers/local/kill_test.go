@@ -179,6 +179,31 @@ func TestSweepSparesTheLiving(t *testing.T) {
 	}
 }
 
+// Either lock alone, of the register or of the temp, keeps a temp from being swept.
+func TestSweepHonoursEachLock(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	put(t, a, "x", "")
+	unlocked := filepath.Join(dir, someTemp) // as between its making and its lock
+	os.WriteFile(unlocked, nil, 0o600)
+	openOnly(t, dir).Close()
+	if _, err := os.Stat(unlocked); err != nil {
+		t.Error("swept while its writer holds the register:", err)
+	}
+	f, err := a.top.open(someTemp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tryLock(f, false)
+	if a.stale(a.top, someTemp) {
+		t.Error("stale while it is locked")
+	}
+	f.Close()
+	if !a.stale(a.top, someTemp) {
+		t.Error("not stale once it is free")
+	}
+}
+
 // A register that a stranger wrote leads nowhere, and only names of ours go.
 func TestSweepStaysInTheFolder(t *testing.T) {
 	above := t.TempDir()

@@ -152,7 +152,7 @@ func (d *Driver) prepare(dir string) (h *handle, made []string, err error) {
 		next, err := d.down(h, name, at)
 		switch {
 		case err == nil && !d.prepared(at):
-			if err = h.sync(); err != nil {
+			if err = errors.Join(h.sync(), d.did("sync above", at)); err != nil {
 				next.close()
 			}
 		case errors.Is(err, fs.ErrNotExist):

@@ -190,3 +190,34 @@ func TestLockWaitEndsWithTheContext(t *testing.T) {
 		t.Errorf("left: %q", got)
 	}
 }
+
+// A foreign program that makes the key between the check and the rename keeps its file.
+func TestIfAbsentAgainstAForeignProgram(t *testing.T) {
+	for name, put := range map[string]func(*Driver) error{
+		"put": func(d *Driver) error {
+			_, err := d.Put(context.Background(), "x", text("ours"), store.PutOptions{IfAbsent: true})
+			return err
+		},
+		"copy": func(d *Driver) error {
+			_, err := d.CopyFrom(context.Background(), d, "source", "x", store.CopyOptions{Put: store.PutOptions{IfAbsent: true}})
+			return err
+		},
+	} {
+		dir := t.TempDir()
+		d := open(t, dir)
+		os.WriteFile(filepath.Join(dir, "source"), []byte("ours"), 0o600)
+		d.step = func(what, _ string) error {
+			if what == "rename" {
+				return os.WriteFile(filepath.Join(dir, "x"), []byte("theirs"), 0o600)
+			}
+			return nil
+		}
+		code(t, d, name, put(d), fault.AlreadyExists)
+		if got := onDisk(t, dir); !slices.Equal(got, []string{register, "source", "x"}) {
+			t.Errorf("%s left %q", name, got)
+		}
+		if b, _ := os.ReadFile(filepath.Join(dir, "x")); string(b) != "theirs" {
+			t.Errorf("%s: the file holds %q", name, b)
+		}
+	}
+}

@@ -83,6 +83,35 @@ func TestAFailedStepLeavesNothing(t *testing.T) {
 	}
 }
 
+// Names on the way that another has made just now are made durable by the first write of each process.
+func TestTheWayToAFileIsDurable(t *testing.T) {
+	dir := t.TempDir()
+	os.MkdirAll(filepath.Join(dir, "a/b"), 0o755)
+	d := open(t, dir)
+	var steps []string
+	d.step = func(what, name string) error {
+		if what == "sync above" {
+			steps = append(steps, name)
+		}
+		return nil
+	}
+	put(t, d, "a/b/x", "")
+	put(t, d, "a/b/y", "")
+	put(t, d, "a/z", "")
+	if !slices.Equal(steps, []string{"a", "a/b"}) {
+		t.Errorf("synced above %q", steps)
+	}
+	d.step = func(what, name string) error {
+		if what == "sync above" {
+			return syscall.EIO
+		}
+		return nil
+	}
+	os.Mkdir(filepath.Join(dir, "c"), 0o755)
+	_, err := d.Put(t.Context(), "c/x", text(""), store.PutOptions{})
+	code(t, d, "put", err, fault.Internal)
+}
+
 // A user's empty folder stays when a write below it fails.
 func TestAFailedPutKeepsFoldersThatItDidNotMake(t *testing.T) {
 	dir := t.TempDir()
