@@ -80,7 +80,7 @@ func (c *Config) snippet(r hcl.Range) *Snippet {
 	s.Code = s.Before + s.Highlight + s.After
 	if src.file != nil {
 		if nav, ok := src.file.Nav.(interface{ ContextString(offset int) string }); ok {
-			s.Context = fault.Printable(c.known.clean(nav.ContextString(at)))
+			s.Context = clip(fault.Printable(c.known.clean(nav.ContextString(at))), 200, false)
 		}
 	}
 	return s

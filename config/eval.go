@@ -132,10 +132,7 @@ func (e *evaluator) scope(a *attr, refs bool) (map[string]cty.Value, bool) {
 // cellName returns the name in var.NAME or local.NAME when it exists.
 func (e *evaluator) cellName(t hcl.Traversal) (string, bool) {
 	root := t.RootName()
-	what, names := "variable", sortedKeys(e.c.vars)
-	if root == "local" {
-		what, names = "local", sortedKeys(e.c.locals)
-	}
+	what := map[string]string{"var": "variable", "local": "local"}[root]
 	if len(t) < 2 {
 		e.add(errorAt(t.SourceRange(), "Incomplete reference", fmt.Sprintf("Name one %s, as in %q.", what, root+".name")))
 		return "", false
@@ -145,13 +142,17 @@ func (e *evaluator) cellName(t hcl.Traversal) (string, bool) {
 		e.add(errorAt(t.SourceRange(), "Incomplete reference", fmt.Sprintf("Name one %s, as in %q.", what, root+".name")))
 		return "", false
 	}
-	for _, n := range names {
-		if n == name {
-			return name, true
-		}
+	names := func() []string { return sortedKeys(e.c.vars) }
+	_, exists := e.c.vars[name]
+	if root == "local" {
+		names = func() []string { return sortedKeys(e.c.locals) }
+		_, exists = e.c.locals[name]
 	}
-	detail := fmt.Sprintf("There is no %s %q.%s", what, name, didYouMean(name, names))
-	if Suggest(name, names) == "" {
+	if exists {
+		return name, true
+	}
+	detail := fmt.Sprintf("There is no %s %q.%s", what, name, didYouMean(name, names()))
+	if Suggest(name, names()) == "" {
 		switch {
 		case root == "var":
 			detail += fmt.Sprintf(" Declare it: variable %q { }.", name)
@@ -189,11 +190,6 @@ func (e *evaluator) cell(root, name string) *cell {
 		c.v, c.ok = e.variable(e.c.vars[name])
 	} else {
 		c.v, c.ok = e.value(e.c.locals[name], true)
-		if c.ok {
-			if ref := e.c.locals[name]; c.v.Type() == cty.DynamicPseudoType && !c.v.IsKnown() && ref == nil {
-				c.ok = false
-			}
-		}
 	}
 	e.path = e.path[:len(e.path)-1]
 	c.busy, c.done = false, true

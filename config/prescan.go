@@ -15,8 +15,9 @@ const (
 	maxFile   = 1 << 20 // bytes
 	maxDepth  = 200     // nested brackets, quotes, templates and directives
 	maxTokens = 200_000
-	maxChain  = 500 // operators, indexes and dots in one expression, outside of nested brackets
-	maxDigits = 400 // digits, or exponent, of a number
+	maxChain  = 500       // operators, indexes and dots in one expression, outside of nested brackets
+	maxDigits = 400       // digits, or exponent, of a number
+	maxJoin   = 512 << 20 // bytes that HCL copies when it joins the lines of one text: it joins them one by one
 )
 
 // prescan refuses source that would be dangerous to parse. It runs in linear time and does not recurse.
@@ -73,6 +74,8 @@ type tokenScan struct {
 type scanFrame struct {
 	open  hclsyntax.TokenType
 	chain int
+	text  int // bytes of literal text
+	join  int // bytes copied to join it
 }
 
 // check scans tokens and returns one diagnostic at the first place beyond a limit.
@@ -105,6 +108,11 @@ func (s *tokenScan) check(toks hclsyntax.Tokens) hcl.Diagnostics {
 		case hclsyntax.TokenIdent:
 			if prev == hclsyntax.TokenTemplateControl {
 				s.directive(string(t.Bytes))
+			}
+		case hclsyntax.TokenStringLit, hclsyntax.TokenQuotedLit:
+			top.text += len(t.Bytes)
+			if top.join += top.text; top.join > maxJoin {
+				return hcl.Diagnostics{errorAt(t.Range, "Text too long", "The text has too many lines. Put it into a file of its own and read that with the function file, or keep it in a datastore.")}
 			}
 		case hclsyntax.TokenNumberLit:
 			if numberTooLong(t.Bytes) {

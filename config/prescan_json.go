@@ -83,18 +83,11 @@ func scanJSONString(scan *tokenScan, f File, from, to int) hcl.Diagnostics {
 	if json.Unmarshal(lit, &s) != nil {
 		return nil
 	}
-	rng := rangeAt(f.Name, f.Bytes, from, to)
 	toks, _ := hclsyntax.LexTemplate([]byte(s), f.Name, hcl.InitialPos)
 	diags := scan.check(toks)
 	for _, d := range diags {
+		rng := rangeAt(f.Name, f.Bytes, from, to)
 		d.Subject = &rng
-	}
-	if !diags.HasErrors() {
-		// The string may also be read as an expression, as types are.
-		toks, _ = hclsyntax.LexExpression([]byte(s), f.Name, hcl.InitialPos)
-		if diags = scan.check(toks); diags.HasErrors() {
-			diags[0].Subject = &rng
-		}
 	}
 	return diags
 }

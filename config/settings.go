@@ -107,7 +107,7 @@ func (c *Config) tidy(diags hcl.Diagnostics, hide *hidden) hcl.Diagnostics {
 	var out hcl.Diagnostics
 	for _, d := range diags {
 		x := *d
-		x.Summary, x.Detail = c.known.clean(hide.clean(d.Summary)), c.known.clean(hide.clean(d.Detail))
+		x.Summary, x.Detail = c.known.clean(hide.clean(d.Summary)), clip(c.known.clean(hide.clean(d.Detail)), maxDetail, false)
 		x.Expression, x.EvalContext, x.Extra = nil, nil, nil // they hold values
 		k := key{x.Severity, x.Summary, x.Detail, hcl.Range{}}
 		if x.Subject != nil {
@@ -132,3 +132,6 @@ func (c *Config) tidy(diags hcl.Diagnostics, hide *hidden) hcl.Diagnostics {
 
 // maxDiags is how many diagnostics are shown at most.
 const maxDiags = 100
+
+// maxDetail is how many characters of an explanation are shown at most: names and values in it are the user's.
+const maxDetail = 1000

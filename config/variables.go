@@ -38,6 +38,10 @@ func (l *loader) declareVariable(b *block) {
 	for _, a := range b.sorted() {
 		switch a.name {
 		case "type":
+			if d := l.prescanType(a); d.HasErrors() {
+				l.add(d...)
+				continue
+			}
 			typ, defaults, diags := typeexpr.TypeConstraintWithDefaults(a.expr)
 			l.add(diags...)
 			if !diags.HasErrors() {
@@ -69,6 +73,22 @@ func (l *loader) declareVariable(b *block) {
 			}
 		}
 	}
+}
+
+// prescanType scans a type in the JSON variant: there it is a string that is parsed as an expression, not as a template.
+func (l *loader) prescanType(a *attr) hcl.Diagnostics {
+	if !a.src.json {
+		return nil
+	}
+	v, diags := a.expr.Value(nil)
+	if diags.HasErrors() || v.Type() != cty.String || v.IsNull() {
+		return diags
+	}
+	diags = prescanExpr([]byte(v.AsString()), a.src.Name)
+	for _, d := range diags {
+		d.Subject = a.expr.Range().Ptr()
+	}
+	return diags
 }
 
 // constant evaluates an attribute that must be a literal: a string or a bool.
