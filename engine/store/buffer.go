@@ -63,6 +63,7 @@ func (b *buffer) fill(ctx context.Context, src io.Reader, limit int64) (ended bo
 		}
 		b.n += int64(n)
 		if err == io.EOF {
+			b.trim()
 			return true, nil
 		}
 		if err != nil {
@@ -84,24 +85,36 @@ func (b *buffer) grow(ctx context.Context, limit int64) error {
 		return nil
 	}
 	want := min(max(have*2, bufferFirst), limit)
-	// The old and the new memory both live while the bytes are moved, so the whole of the new is taken first.
-	if !b.s.o.Budget.TryAcquire(want) {
-		if b.s.o.Spill != nil {
-			return b.spill()
+	if b.s.o.Spill == nil {
+		// All of it at once: two buffers that each held a half and waited for another would wait for ever.
+		if b.held == 0 {
+			if err := b.s.o.Budget.Acquire(ctx, limit); err != nil {
+				return err
+			}
+			b.held = limit
+			if m := b.s.o.Budget; m != nil {
+				b.held = min(limit, m.Size())
+			}
 		}
-		// Wait for the rest only: what this buffer holds already is never given back while it waits, and a request for
-		// all of a small budget would wait for itself.
-		if err := b.s.o.Budget.Acquire(ctx, want-have); err != nil {
-			return err
-		}
-		b.held += want - have
 		b.move(want)
 		return nil
+	}
+	// The old and the new memory both live while the bytes are moved, so the whole of the new is taken before.
+	if !b.s.o.Budget.TryAcquire(want) {
+		return b.spill()
 	}
 	b.move(want)
 	b.s.o.Budget.Release(b.held)
 	b.held = want
 	return nil
+}
+
+// trim gives back what was taken for bytes that did not come.
+func (b *buffer) trim() {
+	if need := int64(len(b.mem)); b.file == nil && b.held > need {
+		b.s.o.Budget.Release(b.held - need)
+		b.held = need
+	}
 }
 
 func (b *buffer) move(size int64) {

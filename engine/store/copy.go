@@ -1,6 +1,17 @@
 package store
 
-import "context"
+import (
+	"context"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dsrun/dsrun/engine/fault"
+)
 
 // Overwrite says what a copy does with targets that exist.
 type Overwrite int
@@ -13,13 +24,15 @@ const (
 
 // CopyJob says what Copy copies.
 type CopyJob struct {
-	List        ListOptions // of the source
-	Keys        []Entry     // instead of List: these
-	Prefix      string      // put before each key in the target
-	Strip       string      // taken off each key first
-	Rename      string      // with a single source object: its whole key in the target
-	Overwrite   Overwrite
-	DeleteExtra bool // delete what the target holds below Prefix and the source does not
+	List      ListOptions // of the source
+	Keys      []Entry     // instead of List: these
+	Prefix    string      // put before each key in the target
+	Strip     string      // taken off each key first, where it starts so
+	Rename    string      // with a single source object: its whole key in the target
+	Overwrite Overwrite
+	// DeleteExtra deletes what the target holds below Prefix and the source does not: of the keys that List.Pattern and
+	// List.Prefix could have put there, those that this job did not find in the source.
+	DeleteExtra bool
 	MaxDelete   int  // refuse to delete more; 0 means no bound
 	Workers     int  // 0 means 8
 	Collect     bool // go on after a failure
@@ -28,12 +41,425 @@ type CopyJob struct {
 // CopyResult counts what Copy did.
 type CopyResult struct {
 	Copied, Skipped, Deleted int64
-	Failed                   []KeyError
-	Bytes                    int64 // of the objects copied
-	ClientBytes              int64 // that passed through this process
+	Failed                   []KeyError // by source key, in byte order; a failed delete by its target key
+	Bytes                    int64      // of the objects copied
+	ClientBytes              int64      // that passed through this process
 }
 
-// Copy copies many objects. Without Collect the first failure ends it.
+const (
+	copyWorkers = 8
+	// copyKeys is the most source keys that are remembered for DeleteExtra where a side does not list in key order.
+	copyKeys = 1_000_000
+)
+
+// Copy copies many objects. Each is pinned to the state that was listed, and is copied by the service itself where it
+// can, else streamed with the checks of Open and Put; content type, encoding, disposition, cache control, user metadata
+// and time of modification go along. Without Collect the first failure ends the job; with Collect failures of single
+// objects are in the result and the error is for the job as a whole. The result counts what was done also when there
+// is an error.
+//
+// Where both sides list in key order, they are walked side by side in flat memory; otherwise each target is asked for.
 func Copy(ctx context.Context, src, dst *Store, job CopyJob) (CopyResult, error) {
-	panic("to be built")
+	c := &copier{src: src, dst: dst, job: job, prog: progressOf(ctx)}
+	call := Call{Op: "copy", Key: job.Prefix, Write: true}
+	if err := c.prepare(); err != nil {
+		return CopyResult{}, dst.wrap(ctx, call, err)
+	}
+	err := c.run(ctx)
+	if err == nil && job.DeleteExtra {
+		err = c.deleteExtra(ctx)
+	}
+	slices.SortFunc(c.res.Failed, func(a, b KeyError) int { return strings.Compare(a.Key, b.Key) })
+	if err != nil {
+		err = dst.wrap(ctx, call, err)
+	}
+	return c.res, err
+}
+
+// CopyObject copies the object e of src, pinned to the state that e describes, to a key of dst. Without overwrite an
+// object that exists is AlreadyExists.
+func CopyObject(ctx context.Context, src *Store, e Entry, dst *Store, key string, overwrite bool) (Entry, error) {
+	c := &copier{src: src, dst: dst, prog: progressOf(ctx)}
+	call := Call{Op: "copy", Key: key, Write: true, Replace: overwrite}
+	if same := samePlace(src, dst); same != nil && same(src, e.Key) == same(dst, key) {
+		return Entry{}, dst.wrap(ctx, call, errSelf(e.Key))
+	}
+	if _, err := dst.conditions(ctx, call, WriteOptions{Overwrite: overwrite}); err != nil {
+		return Entry{}, err
+	}
+	out, _, err := c.object(ctx, e, key, overwrite)
+	return out, err
+}
+
+func errSelf(key string) error {
+	return fault.New(fault.InvalidArgument, "the object %q would be copied onto itself", key)
+}
+
+// copier is one Copy under way.
+type copier struct {
+	src, dst *Store
+	job      CopyJob
+	prog     Progress
+
+	pat       pattern
+	srcPrefix string // literal start of every source key
+	merge     bool   // walk both listings side by side
+	same      func(*Store, string) string
+
+	found   int64               // source objects
+	seen    map[string]struct{} // target keys of the source, where there is no merge
+	extra   []string            // target keys that the source does not have
+	refused atomic.Int32        // copies that the service would not do itself
+	served  atomic.Bool         // it did one
+
+	mu  sync.Mutex
+	res CopyResult
+}
+
+// copyTask is one object to copy. known says that exists and target tell of the target.
+type copyTask struct {
+	e      Entry
+	key    string
+	known  bool
+	exists bool
+	target Entry
+}
+
+// prepare refuses jobs that cannot be right, before anything is sent.
+func (c *copier) prepare() error {
+	bad := func(format string, args ...any) error { return fault.New(fault.InvalidArgument, format, args...) }
+	j := &c.job
+	var err error
+	if c.pat, err = compilePattern(j.List.Pattern); err != nil {
+		return err
+	}
+	if err := refusal(c.dst.o.Mode, Call{Write: true, Replace: j.DeleteExtra}); err != nil {
+		return err
+	}
+	if c.dst.caps.ReadOnly {
+		return fault.New(fault.PermissionDenied, "%s", c.dst.why("ReadOnly", "stores of this kind cannot be written to"))
+	}
+	c.srcPrefix = j.List.Prefix
+	if strings.HasPrefix(c.pat.prefix, c.srcPrefix) {
+		c.srcPrefix = c.pat.prefix
+	}
+	if j.Workers <= 0 {
+		j.Workers = copyWorkers
+	}
+	stripped := strings.HasPrefix(c.srcPrefix, j.Strip)
+	ordered := c.src.caps.Order == OrderByKey && c.dst.caps.Order == OrderByKey
+	lookup := j.Overwrite != OverwriteAlways || j.DeleteExtra
+	c.merge = lookup && ordered && stripped && j.Keys == nil && j.Rename == "" && !c.pat.literal
+	if j.DeleteExtra {
+		l := j.List
+		switch {
+		case j.Keys != nil || j.Rename != "" || !l.Since.IsZero() || l.Limit > 0 || l.After != "" || l.Before != "" || l.OneLevel:
+			return bad("extra objects can be deleted only when the whole source is copied, not a part chosen by key, time, number or level")
+		case !stripped:
+			return bad("extra objects can be deleted only when every source key starts with %q, which is taken off", j.Strip)
+		case !c.merge:
+			c.seen = map[string]struct{}{}
+		}
+	}
+	if c.same = samePlace(c.src, c.dst); c.same != nil && j.Keys == nil && !c.pat.literal && j.Rename == "" {
+		from, to := c.same(c.src, c.srcPrefix), c.same(c.dst, c.target(c.srcPrefix))
+		if (strings.HasPrefix(from, to) || strings.HasPrefix(to, from)) && (j.DeleteExtra || !c.otherDepth()) {
+			return fault.Hinted(fault.InvalidArgument, "Copy to a prefix that is neither inside of the source nor around it.",
+				"the target lies within the source, or the source within the target")
+		}
+	}
+	return nil
+}
+
+// otherDepth reports that no target key can be a source key, because all of each have a number of slashes of their own.
+func (c *copier) otherDepth() bool {
+	p := c.job.List.Pattern
+	if c.src.d != c.dst.d || c.src.o.Prefix != c.dst.o.Prefix || !strings.HasPrefix(c.srcPrefix, c.job.Strip) {
+		return false
+	}
+	fixed := p != "" && !strings.Contains(p, "**") && !strings.Contains(p, "{") || c.job.List.OneLevel && p == ""
+	return fixed && strings.Count(c.job.Prefix, "/") != strings.Count(c.job.Strip, "/")
+}
+
+// target returns the target's key of a source key.
+func (c *copier) target(key string) string {
+	if c.job.Rename != "" {
+		return c.job.Rename
+	}
+	return c.job.Prefix + strings.TrimPrefix(key, c.job.Strip)
+}
+
+// samePlace returns what names an object of either store so that equal names are one object, or nil when the stores
+// have nothing in common.
+func samePlace(src, dst *Store) func(*Store, string) string {
+	if sameDriver(src.d, dst.d) {
+		return func(s *Store, key string) string { return s.full(key) }
+	}
+	a, ok := src.d.(Locator)
+	b, ok2 := dst.d.(Locator)
+	if !ok || !ok2 || src.kind != dst.kind {
+		return nil
+	}
+	return func(s *Store, key string) string {
+		if s == src {
+			return a.URI(s.full(key))
+		}
+		return b.URI(s.full(key))
+	}
+}
+
+// sameDriver compares drivers; one of a type that cannot be compared is never the same.
+func sameDriver(a, b Driver) (same bool) {
+	defer func() { _ = recover() }()
+	return a == b
+}
+
+// run lists, decides and copies.
+func (c *copier) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	tasks := make(chan copyTask, c.job.Workers)
+	g, gctx := errgroup.WithContext(ctx)
+	for range c.job.Workers {
+		g.Go(func() error {
+			for t := range tasks {
+				if err := c.do(gctx, t); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	send := func(t copyTask) error {
+		select {
+		case tasks <- t:
+			return nil
+		case <-gctx.Done():
+			return context.Cause(gctx)
+		}
+	}
+	err := c.plan(gctx, send)
+	close(tasks)
+	if err != nil && gctx.Err() == nil {
+		// The source cannot be listed to its end: nothing more is begun, and what is under way is dropped.
+		cancel(err)
+		_ = g.Wait()
+		return err
+	}
+	if werr := g.Wait(); werr != nil {
+		return werr
+	}
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	return err
+}
+
+// plan goes through the source, and in merge mode through the target beside it.
+func (c *copier) plan(ctx context.Context, send func(copyTask) error) error {
+	var t *targets
+	if c.merge {
+		t = c.newTargets(ctx)
+		defer t.close()
+	}
+	var held *copyTask // of a job with Rename, until it is known to be the only one
+	err := c.sources(ctx, func(e Entry) error {
+		c.found++
+		task := copyTask{e: e, key: c.target(e.Key)}
+		c.prog.Plan(1, max(e.Size, 0))
+		if c.same != nil && c.same(c.src, e.Key) == c.same(c.dst, task.key) {
+			return errSelf(e.Key)
+		}
+		if c.seen != nil {
+			if len(c.seen) == copyKeys {
+				return fault.New(fault.Limit, "more than %d keys would have to be remembered to find what is extra, since a side does not list in key order", copyKeys)
+			}
+			c.seen[strings.Clone(task.key)] = struct{}{}
+		}
+		if c.job.Rename != "" {
+			if held != nil {
+				return fault.New(fault.InvalidArgument, "the source has more than one object, and the target is one key")
+			}
+			held = &task
+			return nil
+		}
+		if t != nil {
+			var err error
+			if task.target, task.exists, err = t.find(ctx, task.key); err != nil {
+				return err
+			}
+			task.known = true
+			if task.exists && !c.wants(e, task.target) {
+				c.skip()
+				return nil
+			}
+		}
+		return send(task)
+	})
+	if err != nil {
+		return err
+	}
+	if held != nil {
+		return send(*held)
+	}
+	if t != nil && c.job.DeleteExtra {
+		return t.rest(ctx)
+	}
+	return nil
+}
+
+// sources calls fn with each source object.
+func (c *copier) sources(ctx context.Context, fn func(Entry) error) error {
+	if c.job.Keys != nil {
+		for _, e := range c.job.Keys {
+			if err := fn(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	l := readAhead(ctx, c.src.List(ctx, c.job.List))
+	defer l.close()
+	for {
+		batch, err := l.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range batch {
+			if c.job.List.OneLevel && e.Size < 0 && strings.HasSuffix(e.Key, "/") {
+				continue // a folder
+			}
+			if err := fn(e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// wants reports whether a target that exists is to be written again.
+func (c *copier) wants(src, target Entry) bool {
+	switch c.job.Overwrite {
+	case OverwriteAlways:
+		return true
+	case OverwriteIfChanged:
+		return c.changed(src, target)
+	}
+	return false
+}
+
+// do copies one object. Its error ends the job.
+func (c *copier) do(ctx context.Context, t copyTask) error {
+	err := c.one(ctx, t)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() == nil { // else it was dropped because another failed
+		c.mu.Lock()
+		c.res.Failed = append(c.res.Failed, KeyError{t.e.Key, err})
+		c.mu.Unlock()
+		c.prog.Done(0, 0, 1)
+	}
+	if c.job.Collect && ctx.Err() == nil {
+		return nil
+	}
+	return err
+}
+
+func (c *copier) one(ctx context.Context, t copyTask) error {
+	replace := c.job.Overwrite != OverwriteNever
+	if !t.known && (c.job.Overwrite != OverwriteAlways || c.seen != nil) {
+		target, err := c.dst.Stat(ctx, t.key, Cond{})
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		t.known, t.exists, t.target = true, err == nil, target
+		if t.exists && !c.wants(t.e, t.target) {
+			c.skip()
+			return nil
+		}
+	}
+	if t.known && !t.exists {
+		replace = false // lets a store in mode "append" take it, and loses no race unseen
+	}
+	e, client, err := c.object(ctx, t.e, t.key, replace)
+	if fault.Is(err, fault.AlreadyExists) && !replace {
+		if c.job.Overwrite == OverwriteNever {
+			c.skip()
+			return nil
+		}
+		e, client, err = c.object(ctx, t.e, t.key, true)
+	}
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.res.Copied++
+	c.res.Bytes += max(e.Size, 0)
+	c.res.ClientBytes += client
+	c.mu.Unlock()
+	c.prog.Done(1, 0, 0)
+	return nil
+}
+
+func (c *copier) skip() {
+	c.mu.Lock()
+	c.res.Skipped++
+	c.mu.Unlock()
+	c.prog.Done(0, 1, 0)
+}
+
+// deleteExtra removes what the source does not have, once everything before has gone right.
+func (c *copier) deleteExtra(ctx context.Context) error {
+	switch {
+	case c.found == 0:
+		return fault.Hinted(fault.FailedPrecondition, "If the target is to be emptied, delete its objects by name.",
+			"the source is empty, so that nothing is deleted from the target")
+	case len(c.res.Failed) > 0:
+		return fault.New(fault.FailedPrecondition, "%d objects could not be copied, so that nothing is deleted from the target", len(c.res.Failed))
+	}
+	if c.seen != nil {
+		err := c.dst.List(ctx, ListOptions{Prefix: c.target(c.srcPrefix)}).Each(ctx, func(e Entry) error {
+			if _, ok := c.seen[e.Key]; !ok {
+				c.addExtra(e.Key)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if c.job.MaxDelete > 0 && len(c.extra) > c.job.MaxDelete {
+		return fault.Hinted(fault.Limit, "Look at what would be deleted, and raise the bound if it is right.",
+			"more than %d objects of the target are not in the source, so that none is deleted", c.job.MaxDelete)
+	}
+	failed, err := c.dst.DeleteKeys(ctx, c.extra)
+	c.res.Deleted = int64(len(c.extra) - len(failed))
+	if err != nil {
+		c.res.Deleted = 0 // which of them are gone is not known
+		return err
+	}
+	c.res.Failed = append(c.res.Failed, failed...)
+	if len(failed) > 0 && !c.job.Collect {
+		return failed[0].Err
+	}
+	return nil
+}
+
+// addExtra notes a target key without a source. What List could not have put there is not the job's.
+func (c *copier) addExtra(key string) {
+	rest, ok := strings.CutPrefix(key, c.job.Prefix)
+	if !ok {
+		return
+	}
+	back := c.job.Strip + rest
+	if !strings.HasPrefix(back, c.job.List.Prefix) || c.pat.match != nil && !c.pat.match(back) {
+		return
+	}
+	if c.job.MaxDelete > 0 && len(c.extra) > c.job.MaxDelete {
+		return // enough to refuse
+	}
+	c.extra = append(c.extra, strings.Clone(key))
 }

@@ -93,7 +93,7 @@ func sourceError(err error) error {
 		return err
 	}
 	c := fault.Plain(err)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		c.Code = fault.DataLoss
 	}
 	return &fault.Error{Class: c, Err: fmt.Errorf("source: %w", err)}

@@ -5,18 +5,25 @@ import (
 )
 
 const (
-	// unknownPart is the size in bytes of the first parts where the whole size is unknown. It doubles after each tenth
-	// of the parts that an upload may have: with the 10,000 of S3 every 1000 parts, which reaches 7.8 TiB.
-	unknownPart = 8 << 20
-	// knownPart is the least size of a part that is streamed from a source of known size.
-	knownPart = 16 << 20
-	// multipartFrom is the size above which an object goes up in parts.
-	multipartFrom = 16 << 20
-	// maxPart bounds parts where a store does not say.
-	maxPart = 5 << 30
-	// maxParts bounds their number where a store does not say.
-	maxParts = 10_000
+	maxPart  = 5 << 30 // bounds parts where a store does not say
+	maxParts = 10_000  // bounds their number where a store does not say
 )
+
+// tuning are the sizes, in bytes, that decide how an object goes up.
+type tuning struct {
+	// head is the size up to which a source that can be read once is held in memory whole where there are no parts, so
+	// that its upload can be tried again. Where there are parts, it is the first part.
+	head int64
+	// unknown is the size of the first parts where the whole size is unknown. It doubles after each tenth of the parts
+	// that an upload may have: with the 10,000 of S3 every 1000 parts, which reaches 7.8 TiB.
+	unknown int64
+	// known is the least size of a part that is streamed from a source of known size.
+	known int64
+	// from is the size above which an object goes up in parts.
+	from int64
+}
+
+var defaultTuning = tuning{head: 1 << 20, unknown: 8 << 20, known: 16 << 20, from: 16 << 20}
 
 // partPlan says how an object is cut into parts. It is a pure function of its inputs.
 type partPlan struct {

@@ -123,7 +123,7 @@ func (r *Reader) open(o GetOptions) (Object, error) {
 			if obj.Body != nil {
 				_ = obj.Body.Close()
 			}
-			err = context.Canceled
+			err = idleError("the store sent no reply", r.s.o.StallTimeout)
 		}
 		stall.Stop()
 		if err == nil && obj.Body == nil {

@@ -62,7 +62,7 @@ type Options struct {
 	Redactor *secret.Redactor
 	Budget   *Budget // memory of parts whose source cannot be read again; nil means unbounded
 	// Spill makes a file for parts of unknown length that do not fit the budget. nil means none: such parts wait until
-	// the budget has room.
+	// the budget has room for the whole part, so that writers which one caller feeds in turn can wait for each other.
 	Spill  func() (SpillFile, error)
 	Stats  *Stats
 	Layers []Interceptor // outermost; the engine's own. A layer must not end the context of a "get" when next returns: the body lives on
@@ -74,6 +74,7 @@ type Store struct {
 	d          Driver
 	caps       Caps
 	o          Options
+	tune       tuning
 	layers     []Interceptor
 
 	mu     sync.Mutex
@@ -115,7 +116,7 @@ func New(name, kind string, d Driver, o Options) *Store {
 	if o.RetryBudget == nil {
 		o.RetryBudget = retry.NewBudget(DefaultRetryBudget)
 	}
-	s := &Store{name: name, kind: kind, d: d, caps: d.Caps(), o: o, live: map[*lease]struct{}{}}
+	s := &Store{name: name, kind: kind, d: d, caps: d.Caps(), o: o, tune: defaultTuning, live: map[*lease]struct{}{}}
 	r := &retry.Retrier{Policy: o.Retry, Clock: o.Clock, Budget: o.RetryBudget,
 		OnRetry: func(int, time.Duration, error) { o.Stats.Retries.Add(1) }}
 	s.layers = append(s.layers, o.Layers...)

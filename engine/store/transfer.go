@@ -113,6 +113,14 @@ func (e *leftError) Error() string {
 }
 func (e *leftError) Unwrap() error { return e.err }
 
+// partSize is the wanted size of a part where the size of the whole is known.
+func (s *Store) partSize() int64 {
+	if s.o.PartSize > 0 {
+		return s.o.PartSize
+	}
+	return s.tune.known
+}
+
 func (s *Store) workers() int {
 	if s.caps.Part.Sequential {
 		return 1
@@ -123,7 +131,7 @@ func (s *Store) workers() int {
 // uploadRanges stores a source that can be opened at any offset: each part is streamed from its own opening and opened
 // again for another try.
 func (s *Store) uploadRanges(ctx context.Context, c Call, mp Multiparter, b RangeOpener, size int64, po PutOptions) (Entry, error) {
-	plan, err := planParts(s.caps.Part, size, max(s.o.PartSize, 0)+boolTo(s.o.PartSize <= 0, knownPart))
+	plan, err := planParts(s.caps.Part, size, s.partSize())
 	if err != nil {
 		return Entry{}, err
 	}
@@ -243,7 +251,7 @@ func (s *Store) uploadSpilled(ctx context.Context, c Call, mp Multiparter, head 
 		return Entry{}, err
 	}
 	b := head.body().(RangeOpener)
-	if b.Size() <= multipartFrom {
+	if b.Size() <= s.tune.from {
 		return s.putOnce(ctx, c, b, po)
 	}
 	return s.uploadRanges(ctx, c, mp, b, b.Size(), po)
@@ -302,7 +310,7 @@ func (s *Store) ResumeUpload(ctx context.Context, key string, state []byte, b Ra
 
 // resumePlan finds the part size of the first attempt: that of its first part.
 func (s *Store) resumePlan(parts []Part, size int64) (partPlan, error) {
-	want := int64(knownPart)
+	want := s.partSize()
 	for _, p := range parts {
 		if p.N == 1 {
 			want = p.Size
@@ -313,11 +321,4 @@ func (s *Store) resumePlan(parts []Part, size int64) (partPlan, error) {
 		err = fault.New(fault.InvalidArgument, "the size of the source is unknown")
 	}
 	return plan, err
-}
-
-func boolTo(b bool, n int64) int64 {
-	if b {
-		return n
-	}
-	return 0
 }

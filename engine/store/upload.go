@@ -74,10 +74,6 @@ func (s *Store) why(ability, otherwise string) string {
 	return otherwise
 }
 
-// headStream is the size in bytes up to which a source that can be read once is held in memory whole where there are no
-// parts, so that its upload can be tried again. Where there are parts, it is the first part.
-const headStream = 1 << 20
-
 // upload stores a body in the way that suits it and the store.
 func (s *Store) upload(ctx context.Context, c Call, b Body, po PutOptions) (Entry, error) {
 	ctx, l, err := s.hold(ctx)
@@ -102,12 +98,12 @@ func (s *Store) uploadBody(ctx context.Context, c Call, b Body, po PutOptions) (
 	mp, parts := s.d.(Multiparter)
 	parts = parts && s.caps.Part.Count > 0
 	if ranged, ok := b.(RangeOpener); ok && size >= 0 {
-		if parts && size > multipartFrom {
+		if parts && size > s.tune.from {
 			return s.uploadRanges(ctx, c, mp, ranged, size, po)
 		}
 		return s.putOnce(ctx, c, b, po)
 	}
-	if b.Replayable() && (!parts || size >= 0 && size <= multipartFrom) {
+	if b.Replayable() && (!parts || size >= 0 && size <= s.tune.from) {
 		return s.putOnce(ctx, c, b, po)
 	}
 	return s.uploadOnce(ctx, c, mp, parts, b, po)
@@ -122,11 +118,14 @@ func (s *Store) uploadOnce(ctx context.Context, c Call, mp Multiparter, parts bo
 		return Entry{}, err
 	}
 	defer src.Close()
-	limit := int64(headStream)
+	limit := s.tune.head
 	var plan partPlan
 	if parts {
-		if plan, err = planParts(s.caps.Part, max(b.Size(), -1), unknownPart); err != nil {
+		if plan, err = planParts(s.caps.Part, max(b.Size(), -1), s.tune.unknown); err != nil {
 			return Entry{}, err
+		}
+		if m := s.o.Budget; m != nil && s.o.Spill == nil {
+			plan.max = max(min(plan.max, m.Size()), plan.part) // parts cannot outgrow the memory they are held in
 		}
 		limit = plan.sizeOf(1)
 	}

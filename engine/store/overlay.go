@@ -1,0 +1,423 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dsrun/dsrun/engine/fault"
+)
+
+// OverlayBytes is the default bound of what an overlay keeps of written bodies.
+const OverlayBytes = 256 << 20
+
+// OverlayDriver is a dry run over another driver: nothing is changed there, but reads and listings show what would be.
+// It implements Copier, Locator and Checker besides Driver, and none of the other optional interfaces, so that each
+// change passes through it.
+type OverlayDriver struct {
+	base Driver
+	// MaxBytes bounds the written bodies that are kept; 0 means OverlayBytes. Set it before the first use.
+	MaxBytes int64
+
+	mu    sync.Mutex
+	nodes map[string]*overlayNode
+	keys  []string // of nodes, sorted; nil when it must be made anew
+	seq   int
+	held  int64
+	plan  []Change
+}
+
+// overlayNode is what a dry run made of a key.
+type overlayNode struct {
+	gone  bool
+	entry Entry
+	data  []byte
+	from  *overlaySource // of a copy, which is read only when it is asked for
+}
+
+type overlaySource struct {
+	d   Driver
+	key string
+	o   GetOptions
+}
+
+// Change is one step of what would be done.
+type Change struct {
+	Op       string // "create", "overwrite", "delete" or "copy"
+	Key      string // with the store's prefix, as the driver sees it
+	Bytes    int64  // stored by the step; -1 unknown
+	From     string // of a copy: the source's address, else its key
+	Replaces bool   // of a copy: an object exists
+}
+
+// Overlay returns a dry run over base. Closing it closes base.
+func Overlay(base Driver) *OverlayDriver {
+	return &OverlayDriver{base: base, nodes: map[string]*overlayNode{}}
+}
+
+// Plan returns the steps so far, in the order they were made.
+func (o *OverlayDriver) Plan() []Change {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.plan)
+}
+
+// Base returns the driver below.
+func (o *OverlayDriver) Base() Driver { return o.base }
+
+// Caps returns the facts of the base, without parts: bodies are kept whole. A base that does not list in key order is
+// listed without a promise of order, since new keys come last.
+func (o *OverlayDriver) Caps() Caps {
+	c := o.base.Caps()
+	c.Part = PartLimits{}
+	if c.Order != OrderByKey {
+		c.Order = OrderNone
+	}
+	return c
+}
+
+// overlayErr is an answer of the overlay itself.
+func overlayErr(code fault.Code, key, text string) error {
+	return fault.New(code, "%s: %q", text, fault.Printable(key))
+}
+
+// node returns what the dry run made of a key.
+func (o *OverlayDriver) node(key string) (*overlayNode, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, ok := o.nodes[key]
+	return n, ok
+}
+
+// Stat implements Driver.
+func (o *OverlayDriver) Stat(ctx context.Context, key string, c Cond) (Entry, error) {
+	n, ok := o.node(key)
+	if !ok {
+		return o.base.Stat(ctx, key, c)
+	}
+	if err := n.check(key, c.IfMatch, c.Version); err != nil {
+		return Entry{}, err
+	}
+	return n.entry, nil
+}
+
+// check answers for a key that the overlay knows.
+func (n *overlayNode) check(key, ifMatch, version string) error {
+	switch {
+	case n.gone:
+		return overlayErr(fault.NotFound, key, "no such object")
+	case ifMatch != "" && ifMatch != n.entry.ETag, version != "" && version != n.entry.Version:
+		return overlayErr(fault.FailedPrecondition, key, "the object is in another state")
+	}
+	return nil
+}
+
+// Get implements Driver.
+func (o *OverlayDriver) Get(ctx context.Context, key string, g GetOptions) (Object, error) {
+	n, ok := o.node(key)
+	if !ok {
+		return o.base.Get(ctx, key, g)
+	}
+	if err := n.check(key, g.IfMatch, g.Version); err != nil {
+		return Object{}, err
+	}
+	if n.from != nil {
+		src := n.from.o
+		src.Range = g.Range
+		obj, err := n.from.d.Get(ctx, n.from.key, src)
+		if err != nil {
+			return Object{}, fromSource(n.from.d, err)
+		}
+		size := obj.Entry.Size
+		sums := obj.Entry.Sums
+		obj.Entry = n.entry
+		obj.Entry.Size, obj.Entry.Sums = size, sums
+		obj.Body = &sourceBody{obj.Body, n.from.d}
+		return obj, nil
+	}
+	size := int64(len(n.data))
+	r := Range{0, size}
+	if g.Range != nil {
+		r.Off = g.Range.Off
+		if r.Off < 0 {
+			r.Off = max(0, size+r.Off)
+		}
+		if r.Off > size {
+			return Object{}, overlayErr(fault.InvalidArgument, key, fmt.Sprintf("a range from byte %d of %d", r.Off, size))
+		}
+		r.Len = size - r.Off
+		if g.Range.Off >= 0 && g.Range.Len >= 0 {
+			r.Len = min(r.Len, g.Range.Len)
+		}
+	}
+	return Object{Body: io.NopCloser(bytes.NewReader(n.data[r.Off : r.Off+r.Len])), Entry: n.entry, Range: r, Total: size}, nil
+}
+
+// fromSource classifies an error of a copy's source, which the base does not know.
+func fromSource(d Driver, err error) error {
+	return &fault.Error{Class: d.Classify(err), Err: err}
+}
+
+type sourceBody struct {
+	io.ReadCloser
+	d Driver
+}
+
+func (b *sourceBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fromSource(b.d, err)
+	}
+	return n, err
+}
+
+// Put implements Driver: it keeps the body.
+func (o *OverlayDriver) Put(ctx context.Context, key string, body Body, p PutOptions) (Entry, error) {
+	if o.base.Caps().ReadOnly {
+		return Entry{}, overlayErr(fault.PermissionDenied, key, "the store cannot be written to")
+	}
+	data, err := o.keep(ctx, body)
+	if err != nil {
+		return Entry{}, err
+	}
+	e := Entry{Size: int64(len(data))}
+	op := func(exists bool) Change {
+		if exists {
+			return Change{Op: "overwrite", Bytes: e.Size}
+		}
+		return Change{Op: "create", Bytes: e.Size}
+	}
+	return o.put(ctx, key, p, &overlayNode{entry: e, data: data}, op)
+}
+
+// keep reads a body within the bound.
+func (o *OverlayDriver) keep(ctx context.Context, body Body) ([]byte, error) {
+	rc, err := body.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer rc.Close()
+	limit := o.MaxBytes
+	if limit <= 0 {
+		limit = OverlayBytes
+	}
+	o.mu.Lock()
+	left := limit - o.held
+	o.mu.Unlock()
+	var b bytes.Buffer
+	piece := make([]byte, 32<<10)
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		n, err := rc.Read(piece)
+		if int64(b.Len()+n) > left {
+			return nil, fault.Hinted(fault.Limit, "Try it on fewer or smaller objects, or run it for real.",
+				"a dry run keeps at most %d bytes of what is written", limit)
+		}
+		b.Write(piece[:n])
+		if err == io.EOF {
+			return b.Bytes(), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// put lays a node over a key under the conditions of p.
+func (o *OverlayDriver) put(ctx context.Context, key string, p PutOptions, n *overlayNode, step func(exists bool) Change) (Entry, error) {
+	for {
+		old, known := o.node(key)
+		var was Entry
+		exists := known && !old.gone
+		if exists {
+			was = old.entry
+		}
+		if !known {
+			e, err := o.base.Stat(ctx, key, Cond{})
+			if err != nil && o.base.Classify(err).Code != fault.NotFound {
+				return Entry{}, err
+			}
+			was, exists = e, err == nil
+		}
+		switch {
+		case p.IfAbsent && exists:
+			return Entry{}, overlayErr(fault.AlreadyExists, key, "the object exists")
+		case p.IfMatch != "" && (!exists || was.ETag != p.IfMatch):
+			return Entry{}, overlayErr(fault.FailedPrecondition, key, "the object is in another state")
+		}
+		o.mu.Lock()
+		if now := o.nodes[key]; now != old {
+			o.mu.Unlock()
+			continue // another write came between
+		}
+		o.seq++
+		attrs := p.Attrs
+		attrs.User = maps.Clone(p.Attrs.User)
+		n.entry.Key = key
+		n.entry.ETag = "dry-run-" + strconv.Itoa(o.seq)
+		n.entry.Modified = time.Now()
+		if !attrs.Modified.IsZero() && o.base.Caps().Modified {
+			n.entry.Modified = attrs.Modified
+		}
+		n.entry.Attrs = &attrs
+		c := step(exists)
+		c.Key = key
+		o.plan = append(o.plan, c)
+		o.lay(key, n)
+		o.mu.Unlock()
+		return n.entry, nil
+	}
+}
+
+// lay puts a node in place; the lock is held.
+func (o *OverlayDriver) lay(key string, n *overlayNode) {
+	if old, ok := o.nodes[key]; ok {
+		o.held -= int64(len(old.data))
+	} else if len(o.keys) > 0 && key > o.keys[len(o.keys)-1] {
+		o.keys = append(o.keys, key)
+	} else {
+		o.keys = nil
+	}
+	o.held += int64(len(n.data))
+	o.nodes[key] = n
+}
+
+// Delete implements Driver.
+func (o *OverlayDriver) Delete(ctx context.Context, key string, c Cond) error {
+	if o.base.Caps().ReadOnly {
+		return overlayErr(fault.PermissionDenied, key, "the store cannot be written to")
+	}
+	e, err := o.Stat(ctx, key, Cond{})
+	if err != nil {
+		if o.Classify(err).Code != fault.NotFound {
+			return err
+		}
+		if c == (Cond{}) {
+			return nil
+		}
+	}
+	if err != nil || c.IfMatch != "" && c.IfMatch != e.ETag || c.Version != "" && c.Version != e.Version {
+		return overlayErr(fault.FailedPrecondition, key, "the object is in another state")
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.plan = append(o.plan, Change{Op: "delete", Key: key, Bytes: 0})
+	o.lay(key, &overlayNode{gone: true})
+	return nil
+}
+
+// CopyFrom implements Copier for any source: the copy is noted, and its bytes are read from the source only when they
+// are asked for.
+func (o *OverlayDriver) CopyFrom(ctx context.Context, src Driver, srcKey, dstKey string, c CopyOptions) (Entry, error) {
+	if o.base.Caps().ReadOnly {
+		return Entry{}, overlayErr(fault.PermissionDenied, dstKey, "the store cannot be written to")
+	}
+	e, err := src.Stat(ctx, srcKey, Cond{IfMatch: c.SrcIfMatch, Version: c.SrcVersion})
+	if err != nil {
+		return Entry{}, fromSource(src, err)
+	}
+	n := &overlayNode{entry: Entry{Size: e.Size, Sums: e.Sums}, from: &overlaySource{d: src, key: srcKey, o: GetOptions{IfMatch: c.SrcIfMatch, Version: c.SrcVersion}}}
+	if sub, ok := src.(*OverlayDriver); ok { // a later write to the source must not show in the copy
+		if sn, known := sub.node(srcKey); known {
+			n.data, n.from = sn.data, sn.from
+		}
+	}
+	p := c.Put
+	if c.KeepAttrs {
+		p.Attrs = Attributes{}
+		if e.Attrs != nil {
+			p.Attrs = *e.Attrs
+		}
+		if p.Attrs.Modified.IsZero() {
+			p.Attrs.Modified = e.Modified
+		}
+	}
+	from := srcKey
+	if l, ok := src.(Locator); ok && l.URI(srcKey) != "" {
+		from = l.URI(srcKey)
+	}
+	return o.put(ctx, dstKey, p, n, func(exists bool) Change {
+		return Change{Op: "copy", Bytes: e.Size, From: from, Replaces: exists}
+	})
+}
+
+// URI implements Locator with the base's address, or "" where it has none.
+func (o *OverlayDriver) URI(key string) string {
+	if l, ok := o.base.(Locator); ok {
+		return l.URI(key)
+	}
+	return ""
+}
+
+// Check implements Checker.
+func (o *OverlayDriver) Check(ctx context.Context) error {
+	if c, ok := o.base.(Checker); ok {
+		return c.Check(ctx)
+	}
+	_, err := o.base.List(ctx, Query{Max: 1})
+	return err
+}
+
+// Classify implements Driver.
+func (o *OverlayDriver) Classify(err error) fault.Class {
+	var fe *fault.Error
+	if errors.As(err, &fe) {
+		return fe.Class
+	}
+	return o.base.Classify(err)
+}
+
+// Close implements Driver.
+func (o *OverlayDriver) Close() error { return o.base.Close() }
+
+// sorted returns the overlay's keys in order; the lock is held. The slice is only appended to afterwards.
+func (o *OverlayDriver) sorted() []string {
+	if o.keys == nil {
+		o.keys = slices.Sorted(maps.Keys(o.nodes))
+	}
+	return o.keys
+}
+
+// within returns the entries and rolled-up prefixes that the overlay adds to a listing in (after, upto], in key order,
+// at most n of them; upto "" means to the end.
+func (o *OverlayDriver) within(q Query, after, upto string, n int) (entries []Entry, prefixes []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	keys := o.sorted()
+	start := max(q.Prefix, q.After, after)
+	i, _ := slices.BinarySearch(keys, start)
+	rolled := ""
+	for ; i < len(keys) && len(entries)+len(prefixes) < n; i++ {
+		k := keys[i]
+		if !strings.HasPrefix(k, q.Prefix) || q.Before != "" && k >= q.Before || upto != "" && k > upto && !strings.HasPrefix(k, upto) {
+			break
+		}
+		if k <= q.After || k <= after || o.nodes[k].gone {
+			continue
+		}
+		if j := strings.Index(k[len(q.Prefix):], "/"); q.Delimiter != "" && j >= 0 {
+			if p := k[:len(q.Prefix)+j+1]; p != rolled && p > after && (upto == "" || p <= upto) {
+				rolled = p
+				prefixes = append(prefixes, p)
+			}
+			continue
+		}
+		if upto != "" && k > upto {
+			break
+		}
+		e := o.nodes[k].entry
+		e.Attrs = nil
+		entries = append(entries, e)
+	}
+	return entries, prefixes
+}
