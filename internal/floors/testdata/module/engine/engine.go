@@ -15,6 +15,6 @@ import (
 )
 
 func use(v reflect.Value) {
-	_ = v.MethodByName("X")   // WANT "reflection by method"
-	_ = v.Type().Method(0)    // WANT "reflection by method"
+	_ = v.MethodByName("X") // WANT "reflection by method"
+	_ = v.Type().Method(0)  // WANT "reflection by method"
 }
