@@ -23,7 +23,7 @@ func (realClock) After(d time.Duration) <-chan time.Time { return time.After(d) 
 
 // Sleep waits for d or until ctx ends, and returns the cause when ctx ended first.
 func Sleep(ctx context.Context, c Clock, d time.Duration) error {
-	if d <= 0 {
+	if d <= 0 || ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	select {

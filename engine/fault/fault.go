@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Code is a class of failure. The same words stand in script errors, in JSON output and in exit codes.
@@ -70,7 +71,7 @@ type Error struct {
 	Err      error
 }
 
-// Error prints `op resource key: code: cause`; the hint is not part of it (see Class.Hint).
+// Error prints `op resource key: code: cause` on one line; the hint is not part of it (see Class.Hint).
 func (e *Error) Error() string {
 	var b strings.Builder
 	for _, s := range []string{e.Op, e.Resource, Printable(e.Key)} {
@@ -88,7 +89,7 @@ func (e *Error) Error() string {
 	b.WriteString(string(e.Class.Code))
 	if e.Err != nil {
 		b.WriteString(": ")
-		b.WriteString(e.Err.Error())
+		b.WriteString(Printable(e.Err.Error())) // it may quote what a service or a file name says
 	}
 	return b.String()
 }
@@ -181,25 +182,33 @@ func Plain(err error) Class {
 }
 
 // Printable returns s with every control, format (bidirectional) and invalid character escaped, so that a name chosen
-// by a stranger cannot drive a terminal or break a line.
+// by a stranger cannot drive a terminal or break a line. Doing it twice changes nothing more.
 func Printable(s string) string {
-	clean := true
-	for _, r := range s {
+	dirty := -1
+	for i, r := range s {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			clean = false
+			dirty = i
 			break
 		}
 	}
-	if clean {
+	if dirty < 0 {
 		return s
 	}
 	var b strings.Builder
-	for i, r := range s {
+	b.WriteString(s[:dirty])
+	for s = s[dirty:]; s != ""; {
+		r, n := utf8.DecodeRuneInString(s)
 		switch {
-		case r == unicode.ReplacementChar && s[i] != 0xEF:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
 		case unicode.IsPrint(r):
 			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\r':
+			b.WriteString(`\r`)
+		case r == '\t':
+			b.WriteString(`\t`)
 		case r < 0x80:
 			fmt.Fprintf(&b, `\x%02x`, r)
 		case r > 0xFFFF:
@@ -207,6 +216,7 @@ func Printable(s string) string {
 		default:
 			fmt.Fprintf(&b, `\u%04x`, r)
 		}
+		s = s[n:]
 	}
 	return b.String()
 }
