@@ -28,6 +28,9 @@ func (p *Program) Run(ctx context.Context, o RunOptions) (err error) {
 	s := &session{cancel: cancel, meter: newMeter(o.Limits), out: &printer{w: o.Stdout, tty: o.TTY}, clock: o.Clock, program: p}
 	r := &Run{Ctx: ctx, Host: o.Host, Limits: o.Limits, session: s}
 	predeclared := starlark.StringDict{}
+	for name, v := range universal {
+		predeclared[name] = v
+	}
 	for _, w := range p.words {
 		predeclared[w.Name] = w.value(r)
 	}

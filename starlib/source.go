@@ -63,14 +63,14 @@ func parseSource(path string, src []byte, opts syntax.FileOptions, known []strin
 	if err := f.checkDepth(f.Tree); err != nil {
 		return nil, err
 	}
-	universal := starlark.Universe.Has
-	predeclared := func(name string) bool { _, ok := slices.BinarySearch(known, name); return ok }
-	if err := resolve.File(f.Tree, predeclared, universal); err != nil {
+	predeclared := func(name string) bool {
+		_, ok := slices.BinarySearch(known, name)
+		return ok || universal[name] != nil
+	}
+	if err := resolve.File(f.Tree, predeclared, starlark.Universe.Has); err != nil {
 		return nil, f.resolveError(err, known)
 	}
-	run := opts
-	run.GlobalReassign = true // the rewritten `x += y` is an assignment; what may be reassigned was checked above
-	copied, err := run.Parse(path, src, 0)
+	copied, err := opts.Parse(path, src, 0)
 	if err != nil {
 		return nil, f.syntaxError(err)
 	}
