@@ -118,6 +118,9 @@ func (e *ErrorValue) Freeze()               {}
 func (e *ErrorValue) Truth() starlark.Bool  { return true }
 func (e *ErrorValue) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable type: error") }
 
+// TextSize implements Sized.
+func (e *ErrorValue) TextSize() int64 { return 64 + 4*int64(len(e.err.Error())) }
+
 // Err returns the error that the value stands for.
 func (e *ErrorValue) Err() error { return e.err }
 

@@ -6,6 +6,8 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"github.com/dsrun/dsrun/engine/fault"
 )
 
 // hiddenFile is the file name of the helper functions that are written in Starlark.
@@ -68,6 +70,12 @@ func hiddenFunctions() map[string]*starlark.Builtin {
 	add("for", func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		return scoped(t, args[0]), nil
 	})
+	add("*args", func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+		if it, ok := args[0].(starlark.Iterable); ok {
+			return sized(t, it, 32)
+		}
+		return args[0], nil
+	})
 	for name := range checkedAttrs {
 		add("."+name, func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 			return checkedAttr(t, args[0], name)
@@ -116,10 +124,12 @@ func binary(t *starlark.Thread, op syntax.Token, x, y starlark.Value) (starlark.
 			}
 		}
 	case syntax.STAR:
-		n = productSize(x, y)
+		if n = productSize(x, y); n < 0 {
+			return nil, fault.New(fault.Limit, "the product of two ints would have more than %d bits", maxIntBits)
+		}
 	case syntax.PERCENT:
 		if f, ok := x.(starlark.String); ok {
-			size, err := interpolatedSize(string(f), y)
+			size, err := interpolatedSize(runOf(t), string(f), y)
 			if err != nil {
 				return nil, err
 			}
@@ -151,7 +161,10 @@ const entrySize = 112
 // maxAlloc is the number of elements from which starlark-go itself refuses a repetition.
 const maxAlloc = 1 << 30
 
-// productSize returns the bytes of x * y: a repetition, or a product of large ints.
+// maxIntBits bounds products of ints: larger ones take seconds each, during which nothing can stop them.
+const maxIntBits = 1 << 22
+
+// productSize returns the bytes of x * y: a repetition, or a product of large ints; -1 means too large an int.
 func productSize(x, y starlark.Value) int64 {
 	if i, ok := x.(starlark.Int); ok {
 		if j, ok := y.(starlark.Int); ok {
@@ -160,7 +173,11 @@ func productSize(x, y starlark.Value) int64 {
 					return 0
 				}
 			}
-			return int64(i.BigInt().BitLen()+j.BigInt().BitLen()) / 4
+			bits := i.BigInt().BitLen() + j.BigInt().BitLen()
+			if bits > maxIntBits {
+				return -1
+			}
+			return int64(bits) / 4
 		}
 		x, y = y, x
 	}
@@ -187,11 +204,14 @@ func productSize(x, y starlark.Value) int64 {
 }
 
 // interpolatedSize bounds the length of format % x.
-func interpolatedSize(format string, x starlark.Value) (int64, error) {
-	n := int64(len(format))
+func interpolatedSize(r *Run, format string, x starlark.Value) (n int64, err error) {
+	n = int64(len(format))
+	if strings.Contains(format, "%r") { // quoted text is at most four times as long
+		defer func() { n = min(sizeCap, 4*n) }()
+	}
 	m, keyed := x.(starlark.Mapping)
 	if !keyed || !strings.Contains(format, "%(") {
-		size, err := plainSize(x)
+		size, err := plainSize(r, x)
 		return n + size, err
 	}
 	for rest := format; ; {
@@ -205,7 +225,7 @@ func interpolatedSize(format string, x starlark.Value) (int64, error) {
 		}
 		rest = after
 		if v, found, _ := m.Get(starlark.String(key)); found {
-			size, err := plainSize(v)
+			size, err := plainSize(r, v)
 			if err != nil {
 				return 0, err
 			}
@@ -214,18 +234,16 @@ func interpolatedSize(format string, x starlark.Value) (int64, error) {
 	}
 }
 
-// plainSize bounds the text of a value; short ones, which are most, are told at a glance.
-func plainSize(v starlark.Value) (int64, error) {
+// plainSize bounds the text of a value as str gives it: that of strings is what they are.
+func plainSize(r *Run, v starlark.Value) (int64, error) {
 	switch v := v.(type) {
 	case starlark.String:
-		if len(v) <= freeSize/16 {
-			return int64(len(v)), nil
-		}
+		return int64(len(v)), nil
 	case starlark.Int, starlark.Float, starlark.Bool, starlark.NoneType:
 	case starlark.Tuple:
 		n := int64(0)
 		for _, e := range v {
-			size, err := plainSize(e)
+			size, err := plainSize(r, e)
 			if err != nil {
 				return 0, err
 			}
@@ -233,16 +251,7 @@ func plainSize(v starlark.Value) (int64, error) {
 		}
 		return n, nil
 	}
-	return textSize(v)
-}
-
-// chargeText charges for the text of a value.
-func chargeText(r *Run, v starlark.Value) error {
-	n, err := textSize(v)
-	if err != nil || n <= freeSize {
-		return err
-	}
-	return r.Charge(n)
+	return textSize(v, r.enough())
 }
 
 // inplaceAdd is x += y.

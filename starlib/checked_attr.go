@@ -17,24 +17,24 @@ var checkedAttrs = map[string]bool{
 var checkedMethods = map[string]map[string]*starlark.Builtin{
 	"string": methods(map[string]check{
 		"join": func(t *starlark.Thread, recv starlark.Value, args starlark.Tuple, _ []starlark.Tuple) error {
-			return checkJoin(t, recv.(starlark.String), args)
+			return beforeJoin(t, recv.(starlark.String), args)
 		},
-		"format":     checkFormat,
-		"replace":    checkReplace,
-		"split":      checkSplit,
-		"rsplit":     checkSplit,
-		"splitlines": checkSplit,
+		"format":     beforeFormat,
+		"replace":    beforeReplace,
+		"split":      beforeSplit,
+		"rsplit":     beforeSplit,
+		"splitlines": beforeSplit,
 	}),
-	"list": methods(map[string]check{"extend": checkIterables(16)}),
+	"list": methods(map[string]check{"extend": beforeIterables(16)}),
 	"dict": methods(map[string]check{
-		"update": checkIterables(entrySize),
+		"update": beforeIterables(entrySize),
 		"items": func(t *starlark.Thread, recv starlark.Value, _ starlark.Tuple, _ []starlark.Tuple) error {
 			return chargeLarge(t, 72*int64(recv.(*starlark.Dict).Len()))
 		},
 	}),
 	"set": methods(map[string]check{
-		"update": checkIterables(entrySize), "union": checkIterables(entrySize), "difference": checkIterables(entrySize),
-		"intersection": checkIterables(entrySize), "symmetric_difference": checkIterables(entrySize),
+		"update": beforeIterables(entrySize), "union": beforeIterables(entrySize), "difference": beforeIterables(entrySize),
+		"intersection": beforeIterables(entrySize), "symmetric_difference": beforeIterables(entrySize),
 	}),
 }
 
@@ -108,7 +108,7 @@ func sized(t *starlark.Thread, it starlark.Iterable, each int64) (starlark.Itera
 	return starlark.NewList(elems), nil
 }
 
-func checkIterables(each int64) check {
+func beforeIterables(each int64) check {
 	return func(t *starlark.Thread, _ starlark.Value, args starlark.Tuple, _ []starlark.Tuple) error {
 		for i, a := range args {
 			if it, ok := a.(starlark.Iterable); ok {
@@ -123,7 +123,7 @@ func checkIterables(each int64) check {
 	}
 }
 
-func checkJoin(t *starlark.Thread, sep starlark.String, args starlark.Tuple) error {
+func beforeJoin(t *starlark.Thread, sep starlark.String, args starlark.Tuple) error {
 	if len(args) != 1 {
 		return nil // the method says what is wrong
 	}
@@ -165,9 +165,10 @@ func checkJoin(t *starlark.Thread, sep starlark.String, args starlark.Tuple) err
 	return chargeLarge(t, 2*(n+count*int64(len(sep))))
 }
 
-func checkFormat(t *starlark.Thread, recv starlark.Value, args starlark.Tuple, kwargs []starlark.Tuple) error {
+func beforeFormat(t *starlark.Thread, recv starlark.Value, args starlark.Tuple, kwargs []starlark.Tuple) error {
 	format := string(recv.(starlark.String))
 	n, next := int64(len(format)), 0
+	quoted := strings.Contains(format, "!r")
 	for {
 		_, after, ok := strings.Cut(format, "{")
 		if !ok {
@@ -204,15 +205,18 @@ func checkFormat(t *starlark.Thread, recv starlark.Value, args starlark.Tuple, k
 		if v == nil {
 			continue
 		}
-		size, err := plainSize(v)
+		size, err := plainSize(runOf(t), v)
 		if err != nil {
 			return err
 		}
-		n = min(sizeCap, n+size)
+		if quoted { // at most four times as long
+			size *= 4
+		}
+		n = min(sizeCap, n+min(sizeCap, size))
 	}
 }
 
-func checkReplace(t *starlark.Thread, recv starlark.Value, args starlark.Tuple, _ []starlark.Tuple) error {
+func beforeReplace(t *starlark.Thread, recv starlark.Value, args starlark.Tuple, _ []starlark.Tuple) error {
 	if len(args) < 2 {
 		return nil
 	}
@@ -236,7 +240,7 @@ func checkReplace(t *starlark.Thread, recv starlark.Value, args starlark.Tuple, 
 	return chargeLarge(t, int64(len(s))+n*max(0, int64(len(to)-len(old))))
 }
 
-func checkSplit(t *starlark.Thread, recv starlark.Value, args starlark.Tuple, _ []starlark.Tuple) error {
+func beforeSplit(t *starlark.Thread, recv starlark.Value, args starlark.Tuple, _ []starlark.Tuple) error {
 	s := string(recv.(starlark.String))
 	if len(s) <= freeSize/48 {
 		return nil

@@ -31,7 +31,7 @@ fmt("{:.1%} {:#x}", 0.256, 255)  # -> "25.6% 0xff"
 	args := p.Rest("args", "The values of {} and {0}.")
 	kwargs := p.KwRest("kwargs", "The values of {name}.")
 	return func(c *Call) (starlark.Value, error) {
-		f := formatter{c: c, args: args.Get(c), kwargs: kwargs.Get(c)}
+		f := formatter{c: c, args: args.Get(c), kwargs: kwargs.Get(c), out: builder{run: c.Run}}
 		if err := f.run(template.Get(c)); err != nil {
 			return nil, err
 		}
@@ -44,16 +44,10 @@ type formatter struct {
 	args   starlark.Tuple
 	kwargs []starlark.Tuple
 	next   int // of {}; -1 once {0} was used
-	out    strings.Builder
+	out    builder
 }
 
-func (f *formatter) write(s string) error {
-	if err := f.c.Run.Charge(int64(len(s)) * 2); err != nil {
-		return err
-	}
-	f.out.WriteString(s)
-	return nil
-}
+func (f *formatter) write(s string) error { return f.out.write(s) }
 
 func (f *formatter) run(t string) error {
 	for {
@@ -411,16 +405,4 @@ func (sp spec) pad(s string, align byte) string {
 	}
 	fill := string(sp.fill)
 	return strings.Repeat(fill, left) + s + strings.Repeat(fill, n-left)
-}
-
-// reprText returns what repr shows of a value; what it would take is charged first.
-func reprText(r *Run, v starlark.Value) (string, error) {
-	n, err := textSize(v)
-	if err != nil {
-		return "", err
-	}
-	if err := r.Charge(n); err != nil {
-		return "", err
-	}
-	return v.String(), nil
 }

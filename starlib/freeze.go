@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
 
 	"github.com/dsrun/dsrun/engine/fault"
 )
@@ -31,7 +32,7 @@ func checkNesting(limit int, vs ...starlark.Value) error {
 	seen := map[any]int{} // the depth at which a container was last looked into
 	push := func(v starlark.Value, depth int) {
 		switch v.(type) {
-		case *starlark.List, starlark.Tuple, *starlark.Dict, *starlark.Set, *starlark.Function:
+		case *starlark.List, starlark.Tuple, *starlark.Dict, *starlark.Set, *starlark.Function, *starlarkstruct.Struct:
 			stack = append(stack, item{v, depth})
 		}
 	}
@@ -67,6 +68,12 @@ func checkNesting(limit int, vs ...starlark.Value) error {
 		case *starlark.Dict:
 			for _, e := range v.Entries() {
 				push(e, it.depth+1)
+			}
+		case *starlarkstruct.Struct:
+			for _, name := range v.AttrNames() {
+				if e, err := v.Attr(name); err == nil {
+					push(e, it.depth+1)
+				}
 			}
 		case *starlark.Function:
 			for i := range v.NumFreeVars() {

@@ -224,7 +224,7 @@ func functionHelp(fn *starlark.Function) string {
 			name = "*" + name
 		}
 		if d := fn.ParamDefault(i); d != nil {
-			if n, err := textSize(d); err == nil && n < 200 {
+			if n, err := textSize(d, 1000); err == nil && n < 200 {
 				name += "=" + d.String()
 			} else {
 				name += "=..."

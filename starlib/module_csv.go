@@ -85,21 +85,11 @@ csv.format([[1, 2], [3, None]])  # -> "1,2\n3,\n"
 			if err != nil {
 				return nil, err
 			}
-			var b strings.Builder
+			b := builder{run: c.Run}
 			w := csv.NewWriter(&b)
 			w.Comma = comma
 			names := columns.Get(c)
 			n := 0
-			write := func(rec []string) error {
-				size := int64(0)
-				for _, s := range rec {
-					size += int64(len(s)) + 3
-				}
-				if err := c.Run.Charge(2 * size); err != nil {
-					return err
-				}
-				return w.Write(rec)
-			}
 			err = Each(c.Thread, rows.Get(c), func(v starlark.Value) error {
 				n++
 				var rec []string
@@ -115,7 +105,7 @@ csv.format([[1, 2], [3, None]])  # -> "1,2\n3,\n"
 								names = append(names, k)
 							}
 						}
-						if err := write(names); err != nil {
+						if err := w.Write(names); err != nil {
 							return err
 						}
 					}
@@ -144,7 +134,7 @@ csv.format([[1, 2], [3, None]])  # -> "1,2\n3,\n"
 				default:
 					return c.Errorf("record %d: got %s, want dict or list", n, v.Type())
 				}
-				return write(rec)
+				return w.Write(rec)
 			})
 			if err != nil {
 				return nil, err

@@ -169,7 +169,7 @@ func (e *itemError) Unwrap() []error {
 
 // itemText shows short items.
 func itemText(v starlark.Value) string {
-	if n, err := textSize(v); err == nil && n <= 200 {
+	if n, err := textSize(v, 1000); err == nil && n <= 200 {
 		return " (" + bound(fault.Printable(v.String()), 80) + ")"
 	}
 	return ""

@@ -112,24 +112,19 @@ re.sub("[a-z]", lambda m: m.text.upper(), "a1b2", count = 1)  # -> "A1b2"
 			if err != nil {
 				return nil, err
 			}
-			var b strings.Builder
-			last := 0
+			b, last := builder{run: c.Run}, 0
 			for _, loc := range locs {
-				r, err := expand(loc)
-				if err != nil {
+				if err := b.write(s[last:loc[0]]); err != nil {
 					return nil, err
 				}
-				if err := c.Run.Charge(2 * int64(loc[0]-last+len(r))); err != nil {
+				if err := expand(&b, loc); err != nil {
 					return nil, err
 				}
-				b.WriteString(s[last:loc[0]])
-				b.WriteString(r)
 				last = loc[1]
 			}
-			if err := c.Run.Charge(2 * int64(len(s)-last)); err != nil {
+			if err := b.write(s[last:]); err != nil {
 				return nil, err
 			}
-			b.WriteString(s[last:])
 			return starlark.String(b.String()), nil
 		}
 	}),
@@ -223,36 +218,37 @@ func groupText(s string, loc []int, g int, none starlark.Value) starlark.Value {
 	return starlark.String(s[loc[2*g]:loc[2*g+1]])
 }
 
-// replacement returns what a match becomes.
-func replacement(c *Call, re *regexp.Regexp, repl starlark.Value, s string) (func(loc []int) (string, error), error) {
+// replacement returns what writes that which a match becomes.
+func replacement(c *Call, re *regexp.Regexp, repl starlark.Value, s string) (func(b *builder, loc []int) error, error) {
 	switch r := repl.(type) {
 	case starlark.Callable:
-		return func(loc []int) (string, error) {
+		return func(b *builder, loc []int) error {
 			v, err := c.Run.Call(c.Thread, r, starlark.Tuple{&match{re: re, s: s, loc: loc}}, nil)
 			if err != nil {
-				return "", err
+				return err
 			}
 			text, ok := starlark.AsString(v)
 			if !ok {
-				return "", c.Errorf("the function returned %s, want string", v.Type())
+				return c.Errorf("the function returned %s, want string", v.Type())
 			}
-			return text, nil
+			return b.write(text)
 		}, nil
 	case starlark.String:
 		parts, err := template(c, re, string(r))
 		if err != nil {
 			return nil, err
 		}
-		return func(loc []int) (string, error) {
-			var b strings.Builder
+		return func(b *builder, loc []int) error {
 			for _, p := range parts {
-				if p.group < 0 {
-					b.WriteString(p.text)
-				} else if loc[2*p.group] >= 0 {
-					b.WriteString(s[loc[2*p.group]:loc[2*p.group+1]])
+				text := p.text
+				if p.group >= 0 && loc[2*p.group] >= 0 {
+					text = s[loc[2*p.group]:loc[2*p.group+1]]
+				}
+				if err := b.write(text); err != nil {
+					return err
 				}
 			}
-			return b.String(), nil
+			return nil
 		}, nil
 	}
 	return nil, c.Bad("repl", repl, "string or function")

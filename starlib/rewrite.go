@@ -12,6 +12,7 @@ import (
 //	x += y         x = "+="(x, y)       where x is a name; x[i] += y becomes x[i] += "guard"(y)
 //	x.join         ".join"(x)           for the names of checkedAttrs
 //	x[a:b]         "[:]"(x)[a:b]
+//	f(*x)          f(*"*args"(x))
 //	for v in x     for v in "for"(x)    so that a stream reports to the thread that consumes it
 //
 // The names cannot be written in a script, the positions are those of the original operations, and what the functions
@@ -163,7 +164,7 @@ func (w *rewriter) expr(e syntax.Expr) syntax.Expr {
 				}
 			case *syntax.UnaryExpr:
 				if a.Op == syntax.STAR { // *args
-					a.X = w.iter(a.OpPos, a.X)
+					a.X = call("*args", a.OpPos, w.expr(a.X))
 					continue
 				}
 			}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	osexec "os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -74,7 +74,7 @@ func TestRewrittenMeansTheSame(t *testing.T) {
 
 // interpreterTests returns where the interpreter's module keeps its test scripts.
 func interpreterTests(t *testing.T) string {
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "go.starlark.net").Output()
+	out, err := osexec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "go.starlark.net").Output()
 	if err != nil {
 		t.Skipf("no go command to find the interpreter's module: %v", err)
 	}

@@ -54,6 +54,9 @@ func parseSource(path string, src []byte, opts syntax.FileOptions, known []strin
 	if len(src) > maxSource {
 		return nil, sourceError(path, fmt.Sprintf("source of %s is too large, at most %s", formatBytes(int64(len(src))), formatBytes(maxSource)))
 	}
+	if i := bytes.IndexByte(src, 0); i >= 0 { // to the scanner it is the end of the file
+		return nil, sourceError(path, fmt.Sprintf("the source holds a NUL byte, in line %d", 1+bytes.Count(src[:i], []byte("\n"))))
+	}
 	src = bytes.TrimPrefix(src, []byte("\xef\xbb\xbf"))
 	f := &SourceFile{Path: path, src: src}
 	f.spans = sync.OnceValue(f.index)

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
 
 	"github.com/dsrun/dsrun/engine/fault"
 )
@@ -22,14 +23,32 @@ func valueText(r *Run, v starlark.Value) (string, error) {
 	case starlark.Int, starlark.Bool, starlark.NoneType, starlark.Float:
 		return v.String(), nil
 	}
-	n, err := textSize(v)
-	if err != nil {
-		return "", err
-	}
-	if err := r.Charge(n); err != nil {
+	return reprText(r, v)
+}
+
+// reprText returns what repr shows of a value; what it would take is charged first.
+func reprText(r *Run, v starlark.Value) (string, error) {
+	if err := chargeText(r, v); err != nil {
 		return "", err
 	}
 	return v.String(), nil
+}
+
+// chargeText charges for the text of a value.
+func chargeText(r *Run, v starlark.Value) error {
+	n, err := textSize(v, r.enough())
+	if err != nil || n <= freeSize {
+		return err
+	}
+	return r.Charge(n)
+}
+
+// enough is a size above which no exact figure is needed: it is refused anyway.
+func (r *Run) enough() int64 {
+	if r == nil || r.Limits.Memory == 0 {
+		return sizeCap
+	}
+	return r.Limits.Memory
 }
 
 // joinText returns the texts of values with sep between them.
@@ -37,32 +56,59 @@ func joinText(r *Run, vs starlark.Tuple, sep string) (string, error) {
 	if len(vs) == 1 {
 		return valueText(r, vs[0])
 	}
-	var b strings.Builder
+	b := builder{run: r}
 	for i, v := range vs {
 		if i > 0 {
-			b.WriteString(sep)
+			if err := b.write(sep); err != nil {
+				return "", err
+			}
 		}
 		s, err := valueText(r, v)
 		if err != nil {
 			return "", err
 		}
-		if err := r.Charge(int64(len(s))); err != nil {
+		if err := b.write(s); err != nil {
 			return "", err
 		}
-		b.WriteString(s)
 	}
 	return b.String(), nil
 }
 
+// builder is a strings.Builder whose memory is charged before it grows.
+type builder struct {
+	run *Run
+	b   strings.Builder
+}
+
+func (b *builder) write(s string) error {
+	if n := b.b.Len() + len(s); n > b.b.Cap() {
+		n = max(n, 2*b.b.Cap())
+		if err := b.run.Charge(int64(n)); err != nil {
+			return err
+		}
+		b.b.Grow(n - b.b.Len())
+	}
+	b.b.WriteString(s)
+	return nil
+}
+
+// String returns what was written.
+func (b *builder) String() string { return b.b.String() }
+
+// Write implements io.Writer.
+func (b *builder) Write(p []byte) (int, error) { return len(p), b.write(string(p)) }
+
 // textSize estimates the length of a value's text from above, in time linear in the number of containers even where
-// the text is exponentially longer (a list that holds the same list twice, and so on).
-func textSize(v starlark.Value) (int64, error) {
-	s := sizer{}
+// the text is exponentially longer (a list that holds the same list twice, and so on). It stops counting at enough.
+func textSize(v starlark.Value, enough int64) (int64, error) {
+	s := sizer{enough: enough}
 	return s.size(v, 0)
 }
 
 // sizer remembers the sizes of containers once there are many.
 type sizer struct {
+	enough  int64
+	seen    int64 // counted so far, over everything
 	visited int
 	memo    map[any]int64
 }
@@ -73,9 +119,13 @@ const sizeCap = 1 << 55
 func (s *sizer) size(v starlark.Value, depth int) (n int64, err error) {
 	switch v := v.(type) {
 	case starlark.String:
-		return quotedSize(string(v)), nil
+		n = quotedSize(string(v))
+		s.seen += n
+		return n, nil
 	case starlark.Bytes:
-		return quotedSize(string(v)) + 1, nil
+		n = quotedSize(string(v)) + 1
+		s.seen += n
+		return n, nil
 	case starlark.Int:
 		if _, small := v.Int64(); small {
 			return 20, nil
@@ -89,7 +139,7 @@ func (s *sizer) size(v starlark.Value, depth int) (n int64, err error) {
 	}
 	var key any
 	switch v := v.(type) {
-	case *starlark.List, *starlark.Dict, *starlark.Set:
+	case *starlark.List, *starlark.Dict, *starlark.Set, *starlarkstruct.Struct:
 		key = v
 	case starlark.Tuple:
 		if len(v) > 0 {
@@ -108,6 +158,10 @@ func (s *sizer) size(v starlark.Value, depth int) (n int64, err error) {
 		s.memo[key] = 5 // a container inside of itself prints as "[...]"
 	}
 	add := func(e starlark.Value) error {
+		if s.seen > s.enough {
+			n = max(n, s.seen)
+			return nil
+		}
 		m, err := s.size(e, depth+1)
 		n = min(sizeCap, n+m+2)
 		return err
@@ -137,6 +191,17 @@ func (s *sizer) size(v starlark.Value, depth int) (n int64, err error) {
 				return 0, err
 			}
 			if err := add(e); err != nil {
+				return 0, err
+			}
+		}
+	case *starlarkstruct.Struct:
+		for _, name := range v.AttrNames() {
+			n += int64(len(name)) + 3
+			f, err := v.Attr(name)
+			if err == nil {
+				err = add(f)
+			}
+			if err != nil {
 				return 0, err
 			}
 		}

@@ -76,9 +76,9 @@ func checkedUniversal() starlark.StringDict {
 	add("min", scope)
 	add("max", scope)
 	text := func(t *starlark.Thread, _ starlark.Value, args starlark.Tuple, _ []starlark.Tuple) error {
-		n := int64(0)
+		n, r := int64(0), runOf(t)
 		for _, a := range args {
-			size, err := plainSize(a)
+			size, err := plainSize(r, a)
 			if err != nil {
 				return err
 			}
@@ -87,7 +87,12 @@ func checkedUniversal() starlark.StringDict {
 		return chargeLarge(t, n)
 	}
 	add("str", text)
-	add("repr", text)
+	add("repr", func(t *starlark.Thread, _ starlark.Value, args starlark.Tuple, _ []starlark.Tuple) error {
+		if len(args) != 1 {
+			return nil
+		}
+		return chargeText(runOf(t), args[0])
+	})
 	add("print", text)
 	getattr := starlark.Universe["getattr"].(*starlark.Builtin)
 	m["getattr"] = starlark.NewBuiltin("getattr", func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package starlib
+
+const raceEnabled = false
