@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -102,9 +103,11 @@ func Do(n int64, f func(), then Fault) Fault {
 // Abort ends the connection with RST right here; it is for Do.
 func Abort() Fault { return func(x *Exchange) { x.abort(true) } }
 
-// Answer answers instead of the handler.
+// Answer answers instead of the handler. It reads the request's body first: a server that does not would reset the
+// connection under an answer that the client should see.
 func Answer(status int, header map[string]string, body string) Fault {
 	return func(x *Exchange) {
+		io.Copy(io.Discard, x.R.Body)
 		for k, v := range header {
 			x.W.Header().Set(k, v)
 		}
