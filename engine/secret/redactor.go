@@ -56,7 +56,7 @@ func (r *Redactor) Add(values ...string) {
 // AddString makes secret texts known.
 func (r *Redactor) AddString(values ...String) {
 	for _, v := range values {
-		r.Add(v.v)
+		r.Add(v.Reveal())
 	}
 }
 

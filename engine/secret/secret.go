@@ -10,16 +10,24 @@ import (
 const Mask = "(sensitive)"
 
 // String is a secret text. Every way of printing or encoding it gives Mask; only Reveal gives the text.
-type String struct{ v string }
+//
+// The text is behind a pointer because package fmt calls no method on the unexported fields of a struct: it prints what
+// they hold, which is then an address.
+type String struct{ v *string }
 
 // New returns the secret s.
-func New(s string) String { return String{s} }
+func New(s string) String { return String{&s} }
 
 // Reveal returns the text. Call it only where the text goes on the wire.
-func (s String) Reveal() string { return s.v }
+func (s String) Reveal() string {
+	if s.v == nil {
+		return ""
+	}
+	return *s.v
+}
 
 // IsZero reports whether the secret is empty, which means unset.
-func (s String) IsZero() bool { return s.v == "" }
+func (s String) IsZero() bool { return s.Reveal() == "" }
 
 // String implements fmt.Stringer with Mask.
 func (String) String() string { return Mask }
