@@ -1,7 +1,6 @@
 package starlib
 
 import (
-	"context"
 	"fmt"
 	"math/big"
 	"slices"
@@ -259,15 +258,4 @@ func cell(c *rows.Column, i int) starlark.Value {
 		return startime.Time(c.Times[i])
 	}
 	return fromGo(c.Any[i])
-}
-
-// truth is the Starlark truth of a value, for the results of predicates.
-func truth(v starlark.Value) bool { return bool(v.Truth()) }
-
-// causeOf is the cause of ctx's end, or err when ctx still runs.
-func causeOf(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	return err
 }

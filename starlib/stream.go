@@ -192,8 +192,16 @@ func (f *feed) refill(max int) {
 	}
 	c, err := f.src.next(max)
 	if err != nil {
-		f.err = err
+		f.err = f.x.cause(err)
 		return
+	}
+	if f.seen += c.len(); f.seen >= chunkSize { // whoever asks may keep the elements
+		if f.err = f.x.run.Charge(int64(f.seen) * elementBytes); f.err == nil {
+			f.err = f.x.run.Err()
+		}
+		if f.seen = 0; f.err != nil {
+			return
+		}
 	}
 	if b := c.batch; b != nil {
 		f.rows = rowsOf(f.hs.of(b.Schema), b)

@@ -33,6 +33,14 @@ type fnCall struct {
 	args starlark.Tuple // used again for functions written in Starlark, which do not keep it
 }
 
+// cause is err, or why the run has ended: what was under way then fails as cancelled, which is a consequence.
+func (x *exec) cause(err error) error {
+	if err != nil && err != io.EOF && x.ctx.Err() != nil {
+		return context.Cause(x.ctx)
+	}
+	return err
+}
+
 // end lets go of the thread, when the exec made it.
 func (x *exec) end() {
 	if x.made {
@@ -125,7 +133,7 @@ func (x *exec) drain(p *Plan, fn func(chunk) error) error {
 			return x.run.Err()
 		}
 		if err != nil {
-			return err
+			return x.cause(err)
 		}
 		if seen += c.len(); seen > chunkSize { // sources without functions would never notice the end of the run
 			seen = 0
@@ -134,7 +142,7 @@ func (x *exec) drain(p *Plan, fn func(chunk) error) error {
 			}
 		}
 		if err := fn(c); err != nil {
-			return err
+			return x.cause(err)
 		}
 	}
 }
