@@ -266,7 +266,6 @@ func TestFailingBody(t *testing.T) {
 		"write":      "ds.out.write(\"w.csv\", ds.held.read(\"a.csv\"))",
 		"read_text":  "ds.held.read_text(\"a.csv\")",
 		"read_lines": "ds.held.read_lines(\"a.csv\").count()",
-		"copy":       "ds.held.copy(\"a.csv\", ds.out)",
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
