@@ -80,7 +80,11 @@ func (c *Config) snippet(r hcl.Range) *Snippet {
 	s.Code = s.Before + s.Highlight + s.After
 	if src.file != nil {
 		if nav, ok := src.file.Nav.(interface{ ContextString(offset int) string }); ok {
-			s.Context = clip(fault.Printable(c.known.clean(nav.ContextString(at))), 200, false)
+			context := nav.ContextString(at)
+			if word, _, _ := strings.Cut(context, " "); c.isSensitive(word) {
+				context = word // an argument without its equals sign looks like a block
+			}
+			s.Context = clip(fault.Printable(c.known.clean(context)), 200, false)
 		}
 	}
 	return s

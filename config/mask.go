@@ -112,6 +112,9 @@ func (c *Config) maskHCL(s *source) []span {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc,
 			hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
 			f := maskFrame{open: t.Type, secret: hidden}
+			if text := t.Type == hclsyntax.TokenOQuote || t.Type == hclsyntax.TokenOHeredoc; text && body && len(header) > 0 && c.isSensitive(header[len(header)-1]) {
+				f.secret = true // the equals sign is missing
+			}
 			switch t.Type {
 			case hclsyntax.TokenOParen:
 				switch fn := calledBefore(toks, i); {
