@@ -172,6 +172,7 @@ func (s *csvSource) choose(names []string, err error) error {
 		s.want = append(s.want, wanted{at: at, typ: types[i], typed: types[i] != rows.String && types[i] != rows.Bytes})
 	}
 	s.schema = rows.NewSchema(want, types)
+	s.escaped = make([]bool, s.width)
 	s.perBatch = max(1, min(rows.BatchSize, 1<<18/max(1, s.width)))
 	s.cells = sized(s.cells, s.perBatch*s.width)
 	s.starts = sized(s.starts, s.perBatch)

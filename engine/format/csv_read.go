@@ -40,8 +40,8 @@ type csvSource struct {
 	starts  []uint32
 	cells   []uint32
 	bad     []badCell
-	escaped bool // a quote is doubled somewhere
-	open    bool // the last record stops inside of quotes
+	escaped []bool // columns that have a doubled quote somewhere
+	open    bool   // the last record stops inside of quotes
 }
 
 // wanted is a column to read.
@@ -280,7 +280,7 @@ func appendCell(dst, text []byte, flags uint32) []byte {
 func (s *csvSource) gather(col *rows.Column, w wanted, n int) {
 	col.Type = w.typ
 	offs := make([]uint32, n+1)
-	if s.escaped {
+	if s.escaped[w.at] {
 		var text []byte
 		for r := range n {
 			start, end, flags := s.bounds(r, w.at)
@@ -297,18 +297,26 @@ func (s *csvSource) gather(col *rows.Column, w wanted, n int) {
 		offs[r+1] = uint32(total)
 	}
 	text, buf := make([]byte, total+slack), s.buf
-	for r := range n {
-		start, end, _ := s.bounds(r, w.at)
-		to := int(offs[r])
+	cells, starts, width, at := s.cells, s.starts, s.width, w.at
+	for r, k := 0, at; r < n; r, k = r+1, k+width {
+		var start int
+		if at > 0 {
+			start = int(cells[k-1]&cellMask) + 1
+		} else {
+			start = int(starts[r])
+		}
+		start += int(cells[k] >> 31) // the opening quote
+		to, size := int(offs[r]), int(offs[r+1]-offs[r])
 		// Most cells are short: two words, which may carry bytes of the neighbours that the next cell overwrites, cost
 		// less than a call of memmove.
-		if end-start <= slack {
+		if size <= slack {
 			src, dst := buf[start:start+slack], text[to:to+slack]
-			binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src))
-			binary.LittleEndian.PutUint64(dst[8:], binary.LittleEndian.Uint64(src[8:]))
+			a, b := binary.LittleEndian.Uint64(src), binary.LittleEndian.Uint64(src[8:])
+			binary.LittleEndian.PutUint64(dst, a)
+			binary.LittleEndian.PutUint64(dst[8:], b)
 			continue
 		}
-		copy(text[to:], buf[start:end])
+		copy(text[to:], buf[start:start+size])
 	}
 	col.Text, col.Offs = rows.Text(text[:total]), offs
 }

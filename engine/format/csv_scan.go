@@ -56,7 +56,8 @@ func (s *csvSource) scan(most int, header bool) (next int, err error) {
 		comma  = s.comma
 	)
 	s.bad = s.bad[:0]
-	s.rows, s.escaped, s.open = 0, false, false
+	s.rows, s.open = 0, false
+	clear(s.escaped)
 	defer func() { s.rows, s.next = row, next }()
 	if most == 0 {
 		return rec, nil
@@ -159,7 +160,9 @@ words:
 						flags = cellQuoted
 						if esc {
 							flags |= cellEscaped
-							s.escaped = true
+							if col < len(s.escaped) {
+								s.escaped[col] = true
+							}
 						}
 						cell = q // so that the CR of a CRLF is not looked for inside of the quotes
 						p = q

@@ -166,7 +166,7 @@ func (s *jsonlSource) object() (column string, err error) {
 			return "", limitError("Nest the fields in an object, or raise the limit on columns.", "the record has more than %d fields", s.limits.Columns)
 		}
 		if s.only != nil && !s.only[string(key)] {
-			if _, err = p.Value(); err != nil {
+			if err = p.Skip(); err != nil {
 				return "", err
 			}
 		} else {

@@ -145,7 +145,11 @@ func ParseBool(text []byte) (bool, error) {
 // ParseTime reads a time of RFC 3339, with T or a space before the time of day. A date alone is its midnight; without
 // an offset the time is UTC. Spaces and tabs around it are ignored.
 func ParseTime(text []byte) (time.Time, error) {
-	s := string(Trim(text))
+	text = Trim(text)
+	if t, ok := quickTime(text); ok {
+		return t, nil
+	}
+	s := string(text)
 	if len(s) < len("2006-01-02") || len(s) > 64 {
 		return time.Time{}, errNotTime
 	}
@@ -162,4 +166,32 @@ func ParseTime(text []byte) (time.Time, error) {
 		}
 	}
 	return time.Time{}, errNotTime
+}
+
+// quickTime handles a date alone and a time in whole seconds that ends in Z.
+func quickTime(s []byte) (time.Time, bool) {
+	if len(s) != len("2006-01-02") && (len(s) != len("2006-01-02T15:04:05Z") || s[10] != 'T' || s[19] != 'Z') {
+		return time.Time{}, false
+	}
+	bad := false
+	num := func(from, to int) int {
+		n := 0
+		for _, c := range s[from:to] {
+			d := c - '0'
+			bad = bad || d > 9
+			n = n*10 + int(d)
+		}
+		return n
+	}
+	y, m, d := num(0, 4), num(5, 7), num(8, 10)
+	hour, minute, sec := 0, 0, 0
+	if len(s) > 10 {
+		hour, minute, sec = num(11, 13), num(14, 16), num(17, 19)
+		bad = bad || s[13] != ':' || s[16] != ':' || hour > 23 || minute > 59 || sec > 59
+	}
+	// Days beyond the 28th depend on the month: time.Parse knows.
+	if bad || s[4] != '-' || s[7] != '-' || m < 1 || m > 12 || d < 1 || d > 28 {
+		return time.Time{}, false
+	}
+	return time.Date(y, time.Month(m), d, hour, minute, sec, 0, time.UTC), true
 }

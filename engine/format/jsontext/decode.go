@@ -112,9 +112,18 @@ func (p *Parser) unexpected(want string) error {
 
 // Space skips white space and returns the byte behind it, 0 at the end.
 func (p *Parser) Space() byte {
+	if p.Pos < p.End {
+		if c := p.Data[p.Pos]; c > ' ' {
+			return c
+		}
+	}
+	return p.space()
+}
+
+func (p *Parser) space() byte {
 	for p.Pos < p.End {
 		c := p.Data[p.Pos]
-		if c > ' ' || c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+		if c != ' ' && c != '\n' && c != '\t' && c != '\r' {
 			return c
 		}
 		p.Pos++
@@ -164,6 +173,22 @@ func (p *Parser) Value() (any, error) {
 		n, err := p.Number()
 		return n.Value(), err
 	}
+}
+
+// Skip reads a value as Value does, checks included, without keeping text and numbers.
+func (p *Parser) Skip() error {
+	if p.Pos < p.End {
+		switch c := p.Data[p.Pos]; {
+		case c == '"':
+			_, err := p.Text()
+			return err
+		case c == '-' || c-'0' <= 9:
+			_, err := p.Number()
+			return err
+		}
+	}
+	_, err := p.Value()
+	return err
 }
 
 // Word reads true, false or null.
