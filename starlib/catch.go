@@ -28,8 +28,11 @@ err.code  # -> "invalid_argument"
 		if err == nil {
 			return starlark.Tuple{v, starlark.None}, nil
 		}
-		if uncatchable(err) || c.Run.Ctx.Err() != nil {
+		if uncatchable(err) {
 			return nil, err
+		}
+		if c.Run.Ctx.Err() != nil {
+			return nil, context.Cause(c.Run.Ctx)
 		}
 		return starlark.Tuple{starlark.None, newErrorValue(err)}, nil
 	}

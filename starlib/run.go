@@ -95,19 +95,18 @@ func (r *Run) Fail(err error) {
 	}
 }
 
-// Err returns why the scope must not go on: the cause given to Fail, else the cause of the context's end, else nil.
+// Err returns why the scope must not go on: the cause of the context's end, else the cause given to Fail, else nil.
 // Go code that has consumed an iterator or called a function of the script asks it; Each and Call do so.
 func (r *Run) Err() error {
 	if r == nil {
 		return nil
 	}
-	r.mu.Lock()
-	cause := r.cause
-	r.mu.Unlock()
-	if cause == nil && r.Ctx.Err() != nil {
-		cause = context.Cause(r.Ctx)
+	if r.Ctx.Err() != nil {
+		return context.Cause(r.Ctx)
 	}
-	return cause
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cause
 }
 
 // stop ends the whole run because of a limit: nothing can catch err.

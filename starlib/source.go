@@ -150,9 +150,30 @@ func (f *SourceFile) errorAt(pos syntax.Position, msg string) *ScriptError {
 func (f *SourceFile) syntaxError(err error) *ScriptError {
 	var e syntax.Error
 	if errors.As(err, &e) {
-		return f.errorAt(e.Pos, "syntax error: "+e.Msg)
+		se := f.errorAt(e.Pos, "syntax error: "+e.Msg)
+		se.Frames[0].toToken(e.Msg)
+		return se
 	}
 	return sourceError(f.Path, err.Error())
+}
+
+// toToken moves the underline to the token that a syntax error names, which ends or begins where the error is.
+func (f *Frame) toToken(msg string) {
+	_, rest, _ := strings.Cut(msg, "got '")
+	tok, _, quoted := strings.Cut(rest, "'")
+	line := []rune(f.Text)
+	at := min(f.Col-1, len(line))
+	if n := len([]rune(tok)); quoted && at >= 0 {
+		if strings.HasPrefix(string(line[at:]), tok) {
+			f.End = f.Col + n
+		} else if before := strings.TrimRight(string(line[:at]), " \t"); strings.HasSuffix(before, tok) {
+			f.End = len([]rune(before)) + 1
+			f.Col = f.End - n
+		}
+	}
+	if f.Col > len(line) && len(line) > 0 {
+		f.Col, f.End = len(line), len(line)+1
+	}
 }
 
 // resolveError reports every name that does not resolve, each with what may have been meant.
