@@ -2,6 +2,7 @@ package rows
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 	"time"
 )
@@ -80,6 +81,9 @@ func (c *ColumnBuilder) zero() {
 func (c *ColumnBuilder) endText() {
 	if c.offs == nil {
 		c.offs = append(make([]uint32, 0, c.hint+1), 0)
+	}
+	if uint64(len(c.text)) > math.MaxUint32 {
+		panic("rows: the text of a column in one batch is beyond 4 GiB") // callers cut batches long before
 	}
 	c.offs = append(c.offs, uint32(len(c.text)))
 }

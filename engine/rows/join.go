@@ -129,7 +129,8 @@ func (j *joinSource) some() *Batch {
 	b := j.batch
 	var idx []int32
 	var refs []ref
-	for j.row < b.N && len(idx) < BatchSize {
+	leftSize, size := b.Size()/int64(max(1, b.N)), int64(0)
+	for j.row < b.N && len(idx) < BatchSize && size < batchBytes {
 		if j.at < 0 {
 			key, null := j.keys.key(b, j.row)
 			c, ok := j.heads[string(key)]
@@ -143,6 +144,7 @@ func (j *joinSource) some() *Batch {
 			j.at = c.first
 		}
 		idx, refs = append(idx, int32(j.row)), append(refs, j.refs[j.at])
+		size += leftSize + j.right.rowSize[j.refs[j.at].batch]
 		if j.at = j.next[j.at]; j.at < 0 {
 			j.row++
 		}

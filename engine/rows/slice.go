@@ -198,12 +198,28 @@ type taker struct {
 	batches []*Batch
 	schema  *Schema
 	from    map[*Schema][]int // column of the unified schema -> column of the batch's
+	rowSize []int64           // of each batch, on average
+}
+
+// few returns how many of the refs make a batch: BatchSize, or fewer when rows are long.
+func (t *taker) few(refs []ref) int {
+	var size int64
+	for n, r := range refs {
+		if n == BatchSize || size >= batchBytes {
+			return n
+		}
+		if r.batch >= 0 {
+			size += t.rowSize[r.batch]
+		}
+	}
+	return len(refs)
 }
 
 func newTaker(batches []*Batch) *taker {
 	t := &taker{batches: batches, from: map[*Schema][]int{}}
 	var schemas []*Schema
 	for _, b := range batches {
+		t.rowSize = append(t.rowSize, b.Size()/int64(max(1, b.N)))
 		if _, ok := t.from[b.Schema]; !ok {
 			t.from[b.Schema] = nil
 			schemas = append(schemas, b.Schema)

@@ -156,7 +156,7 @@ func (s *refSource) Next(ctx context.Context) (*Batch, error) {
 	if len(s.refs) == 0 {
 		return nil, io.EOF
 	}
-	n := min(len(s.refs), BatchSize)
+	n := s.taker.few(s.refs)
 	b := s.taker.take(s.refs[:n])
 	b.First = s.first
 	s.first += int64(n)

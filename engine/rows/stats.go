@@ -61,6 +61,7 @@ func Stats(ctx context.Context, src Source) ([]ColumnStats, error) {
 
 type columnStats struct {
 	ColumnStats
+	any  bool // a value was seen
 	sum  Sum
 	seen cardinality
 	buf  []byte
@@ -68,6 +69,10 @@ type columnStats struct {
 
 func (c *columnStats) add(col *Column, n int) {
 	last := ""
+	if col.Type != Any {
+		last = col.Type.String()
+	}
+	least, most := -1, -1
 	for i := range n {
 		if col.Absent.Has(i) {
 			continue // counted as what is missing from the total
@@ -76,27 +81,53 @@ func (c *columnStats) add(col *Column, n int) {
 			c.Nulls++
 			continue
 		}
-		c.Count++
+		if c.Count++; least < 0 {
+			least, most = i, i
+			if last != "" {
+				c.kind(last)
+			}
+		} else if compareCells(col, i, col, least) < 0 {
+			least = i
+		} else if compareCells(col, i, col, most) > 0 {
+			most = i
+		}
 		c.buf = appendCellKey(c.buf[:0], col, i)
 		c.seen.add(xxhash.Sum64(c.buf))
-		v := col.Value(i)
-		if k := KindOf(v); k != last {
-			last = k
-			if !strings.Contains("|"+c.Type+"|", "|"+k+"|") {
-				if c.Type != "" {
-					c.Type += "|"
-				}
-				c.Type += k
+		switch col.Type {
+		case Int:
+			c.sum.AddInt(col.Ints[i])
+		case Float:
+			c.sum.AddFloat(col.Floats[i])
+		case Any:
+			v := col.Any[i]
+			c.sum.Add(v)
+			if k := KindOf(v); k != last {
+				last = k
+				c.kind(k)
 			}
 		}
-		c.sum.Add(v)
-		if c.Count == 1 || Compare(v, c.Min) < 0 {
-			c.Min = kept(v)
-		}
-		if c.Count == 1 || Compare(v, c.Max) > 0 {
-			c.Max = kept(v)
-		}
 	}
+	if least < 0 {
+		return
+	}
+	if v := col.Value(least); !c.any || Compare(v, c.Min) < 0 {
+		c.Min = kept(v)
+	}
+	if v := col.Value(most); !c.any || Compare(v, c.Max) > 0 {
+		c.Max = kept(v)
+	}
+	c.any = true
+}
+
+// kind notes a kind of value that was seen.
+func (c *columnStats) kind(k string) {
+	if strings.Contains("|"+c.Type+"|", "|"+k+"|") {
+		return
+	}
+	if c.Type != "" {
+		c.Type += "|"
+	}
+	c.Type += k
 }
 
 // kept returns v without the batch that it is part of.

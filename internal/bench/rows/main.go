@@ -20,7 +20,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/dsrun/dsrun/engine/format"
 	"github.com/dsrun/dsrun/engine/rows"
@@ -95,7 +94,7 @@ type contender struct {
 
 type figure struct {
 	cpu  float64 // seconds
-	rss  int64   // KiB
+	rss  int64   // bytes
 	rows int
 }
 
@@ -167,9 +166,7 @@ func measure(all []contender, path string) ([]figure, error) {
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			}
 			f := figure{cpu: (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), rows: n}
-			if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-				f.rss = u.Maxrss
-			}
+			f.rss = peak(cmd.ProcessState)
 			runs[i] = append(runs[i], f)
 		}
 	}
@@ -198,7 +195,7 @@ func report(what, path string, all []contender, figures []figure) {
 			continue
 		}
 		f.cpu -= start
-		fmt.Printf("  %-15s %7.3f CPU s (start-up %.3f off) %9.0f rows/s %7.1f MB/s %4d MiB peak", c.name, f.cpu, start, float64(f.rows)/f.cpu, mb/f.cpu, f.rss>>10)
+		fmt.Printf("  %-15s %7.3f CPU s (start-up %.3f off) %9.0f rows/s %7.1f MB/s %4d MiB peak", c.name, f.cpu, start, float64(f.rows)/f.cpu, mb/f.cpu, f.rss>>20)
 		if i > 1 {
 			fmt.Printf("  ratio %.2f", f.cpu/own.cpu)
 		}
