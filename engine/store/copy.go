@@ -197,7 +197,7 @@ func samePlace(src, dst *Store) func(*Store, string) string {
 	}
 	a, ok := src.d.(Locator)
 	b, ok2 := dst.d.(Locator)
-	if !ok || !ok2 || src.kind != dst.kind {
+	if !ok || !ok2 || src.kind != dst.kind || a.URI(src.full("x")) == "" || b.URI(dst.full("x")) == "" {
 		return nil
 	}
 	return func(s *Store, key string) string {

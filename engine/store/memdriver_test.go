@@ -148,10 +148,15 @@ func (d *memDriver) List(ctx context.Context, q Query) (Page, error) {
 	if q.Max > 0 {
 		size = min(size, q.Max)
 	}
-	rolled := ""
+	rolled, last := "", strings.TrimPrefix(q.Token, "f")
+	if len(last) < len(q.Token) { // f: a folder was last
+		rolled = last
+	} else {
+		last = strings.TrimPrefix(last, "k")
+	}
 	for _, k := range slices.Sorted(maps.Keys(d.objects)) {
-		if !strings.HasPrefix(k, q.Prefix) || k <= q.After || q.Before != "" && k >= q.Before || q.Token != "" && k <= q.Token ||
-			rolled != "" && strings.HasPrefix(k, rolled) || strings.HasSuffix(q.Token, "/") && strings.HasPrefix(k, q.Token) {
+		if !strings.HasPrefix(k, q.Prefix) || k <= q.After || q.Before != "" && k >= q.Before || q.Token != "" && k <= last ||
+			rolled != "" && strings.HasPrefix(k, rolled) {
 			continue
 		}
 		if len(p.Entries)+len(p.Prefixes) == size {
@@ -161,13 +166,13 @@ func (d *memDriver) List(ctx context.Context, q Query) (Page, error) {
 		if i := strings.IndexByte(k[len(q.Prefix):], '/'); q.Delimiter != "" && i >= 0 {
 			rolled = k[:len(q.Prefix)+i+1]
 			p.Prefixes = append(p.Prefixes, rolled)
-			p.Next = rolled
+			p.Next = "f" + rolled
 			continue
 		}
 		e := d.objects[k].e
 		e.Attrs = nil
 		p.Entries = append(p.Entries, e)
-		p.Next = k
+		p.Next = "k" + k
 	}
 	if !p.Truncated {
 		p.Next = ""

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dsrun/dsrun/engine/fault"
@@ -33,6 +35,20 @@ type OverlayDriver struct {
 	seq   int
 	held  int64
 	plan  []Change
+	ended bool // closed
+}
+
+// begin refuses calls whose context has ended, and those after Close.
+func (o *OverlayDriver) begin(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ended {
+		return errClosed
+	}
+	return nil
 }
 
 // overlayNode is what a dry run made of a key.
@@ -99,6 +115,9 @@ func (o *OverlayDriver) node(key string) (*overlayNode, bool) {
 
 // Stat implements Driver.
 func (o *OverlayDriver) Stat(ctx context.Context, key string, c Cond) (Entry, error) {
+	if err := o.begin(ctx); err != nil {
+		return Entry{}, err
+	}
 	n, ok := o.node(key)
 	if !ok {
 		return o.base.Stat(ctx, key, c)
@@ -122,6 +141,9 @@ func (n *overlayNode) check(key, ifMatch, version string) error {
 
 // Get implements Driver.
 func (o *OverlayDriver) Get(ctx context.Context, key string, g GetOptions) (Object, error) {
+	if err := o.begin(ctx); err != nil {
+		return Object{}, err
+	}
 	n, ok := o.node(key)
 	if !ok {
 		return o.base.Get(ctx, key, g)
@@ -158,8 +180,27 @@ func (o *OverlayDriver) Get(ctx context.Context, key string, g GetOptions) (Obje
 			r.Len = min(r.Len, g.Range.Len)
 		}
 	}
-	return Object{Body: io.NopCloser(bytes.NewReader(n.data[r.Off : r.Off+r.Len])), Entry: n.entry, Range: r, Total: size}, nil
+	return Object{Body: &heldBody{r: bytes.NewReader(n.data[r.Off : r.Off+r.Len]), ctx: ctx}, Entry: n.entry, Range: r, Total: size}, nil
 }
+
+// heldBody reads bytes in memory until it is closed or its context ends.
+type heldBody struct {
+	r      *bytes.Reader
+	ctx    context.Context
+	closed atomic.Bool
+}
+
+func (b *heldBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, fs.ErrClosed
+	}
+	if err := context.Cause(b.ctx); err != nil {
+		return 0, err
+	}
+	return b.r.Read(p)
+}
+
+func (b *heldBody) Close() error { b.closed.Store(true); return nil }
 
 // fromSource classifies an error of a copy's source, which the base does not know.
 func fromSource(d Driver, err error) error {
@@ -179,10 +220,28 @@ func (b *sourceBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// writable is begin for what changes the store.
+func (o *OverlayDriver) writable(ctx context.Context, key string) error {
+	if err := o.begin(ctx); err != nil {
+		return err
+	}
+	caps := o.base.Caps()
+	if caps.ReadOnly {
+		return overlayErr(fault.PermissionDenied, key, "the store cannot be written to")
+	}
+	if caps.MaxKey <= 0 {
+		caps.MaxKey = defaultMaxKey
+	}
+	if key == "" || len(key) > caps.MaxKey {
+		return fault.New(fault.InvalidArgument, "the key is %d bytes long, 1 to %d are allowed", len(key), caps.MaxKey)
+	}
+	return nil
+}
+
 // Put implements Driver: it keeps the body.
 func (o *OverlayDriver) Put(ctx context.Context, key string, body Body, p PutOptions) (Entry, error) {
-	if o.base.Caps().ReadOnly {
-		return Entry{}, overlayErr(fault.PermissionDenied, key, "the store cannot be written to")
+	if err := o.writable(ctx, key); err != nil {
+		return Entry{}, err
 	}
 	data, err := o.keep(ctx, body)
 	if err != nil {
@@ -224,10 +283,13 @@ func (o *OverlayDriver) keep(ctx context.Context, body Body) ([]byte, error) {
 				"a dry run keeps at most %d bytes of what is written", limit)
 		}
 		b.Write(piece[:n])
-		if err == io.EOF {
+		size, have := body.Size(), int64(b.Len())
+		switch {
+		case size >= 0 && (have > size || err == io.EOF && have < size):
+			return nil, fault.New(fault.DataLoss, "the source gave %d bytes of the %d it declared", have, size)
+		case err == io.EOF:
 			return b.Bytes(), nil
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
 		}
 	}
@@ -294,8 +356,8 @@ func (o *OverlayDriver) lay(key string, n *overlayNode) {
 
 // Delete implements Driver.
 func (o *OverlayDriver) Delete(ctx context.Context, key string, c Cond) error {
-	if o.base.Caps().ReadOnly {
-		return overlayErr(fault.PermissionDenied, key, "the store cannot be written to")
+	if err := o.writable(ctx, key); err != nil {
+		return err
 	}
 	e, err := o.Stat(ctx, key, Cond{})
 	if err != nil {
@@ -319,8 +381,8 @@ func (o *OverlayDriver) Delete(ctx context.Context, key string, c Cond) error {
 // CopyFrom implements Copier for any source: the copy is noted, and its bytes are read from the source only when they
 // are asked for.
 func (o *OverlayDriver) CopyFrom(ctx context.Context, src Driver, srcKey, dstKey string, c CopyOptions) (Entry, error) {
-	if o.base.Caps().ReadOnly {
-		return Entry{}, overlayErr(fault.PermissionDenied, dstKey, "the store cannot be written to")
+	if err := o.writable(ctx, dstKey); err != nil {
+		return Entry{}, err
 	}
 	e, err := src.Stat(ctx, srcKey, Cond{IfMatch: c.SrcIfMatch, Version: c.SrcVersion})
 	if err != nil {
@@ -351,7 +413,7 @@ func (o *OverlayDriver) CopyFrom(ctx context.Context, src Driver, srcKey, dstKey
 	})
 }
 
-// URI implements Locator with the base's address, or "" where it has none.
+// URI implements Locator with the base's address, or "" where it has none, which Store takes for none.
 func (o *OverlayDriver) URI(key string) string {
 	if l, ok := o.base.(Locator); ok {
 		return l.URI(key)
@@ -361,6 +423,9 @@ func (o *OverlayDriver) URI(key string) string {
 
 // Check implements Checker.
 func (o *OverlayDriver) Check(ctx context.Context) error {
+	if err := o.begin(ctx); err != nil {
+		return err
+	}
 	if c, ok := o.base.(Checker); ok {
 		return c.Check(ctx)
 	}
@@ -377,8 +442,14 @@ func (o *OverlayDriver) Classify(err error) fault.Class {
 	return o.base.Classify(err)
 }
 
-// Close implements Driver.
-func (o *OverlayDriver) Close() error { return o.base.Close() }
+// Close implements Driver. What was written is dropped; Plan still answers.
+func (o *OverlayDriver) Close() error {
+	o.mu.Lock()
+	o.ended = true
+	o.nodes, o.keys, o.held = map[string]*overlayNode{}, nil, 0
+	o.mu.Unlock()
+	return o.base.Close()
+}
 
 // sorted returns the overlay's keys in order; the lock is held. The slice is only appended to afterwards.
 func (o *OverlayDriver) sorted() []string {

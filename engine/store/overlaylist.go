@@ -41,6 +41,9 @@ func decodeOverlayToken(s string) (overlayToken, error) {
 
 // List implements Driver.
 func (o *OverlayDriver) List(ctx context.Context, q Query) (Page, error) {
+	if err := o.begin(ctx); err != nil {
+		return Page{}, err
+	}
 	t, err := decodeOverlayToken(q.Token)
 	if err != nil {
 		return Page{}, err

@@ -154,7 +154,9 @@ func (s *Store) Stats() *Stats { return s.o.Stats }
 // URI returns the address of a key in the family's own form, else "name:key". It holds no secret.
 func (s *Store) URI(key string) string {
 	if l, ok := s.d.(Locator); ok {
-		return l.URI(s.full(key))
+		if uri := l.URI(s.full(key)); uri != "" {
+			return uri
+		}
 	}
 	return s.name + ":" + key
 }
