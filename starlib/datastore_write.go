@@ -312,7 +312,7 @@ var storeCopy = Declare(Func{
 	to := p.Value("to", "The store that receives them.", "store")
 	prefix := p.String("prefix", "Put before each path.").Default("")
 	overwrite := p.OneOf("overwrite", "What happens to an object that is there: never leaves it, if_changed replaces it when it differs.", "never", "if_changed", "always").Default("never")
-	deleteExtra := p.Bool("delete_extra", "Then delete what the target has below the prefix and the source has not; only after a complete listing without failures.").Default(false)
+	deleteExtra := p.Bool("delete_extra", "Then delete what the target has below the prefix, of what the pattern matches, and the source has not; only after a complete listing without failures.").Default(false)
 	workers := p.Int("workers", "Objects at a time.").Default(8)
 	onError := p.OneOf("on_error", "With fail the first failure is raised; collect goes on and returns them.", "fail", "collect").Default("fail")
 	return func(c *Call) (starlark.Value, error) {

@@ -40,12 +40,15 @@ func (*topic) Freeze()                 {}
 func (*topic) Truth() starlark.Bool    { return true }
 func (t *topic) Hash() (uint32, error) { return starlark.String(t.Name()).Hash() }
 
-// siteOf is the place of a call: what an event's id is made of, with the indices of the enclosing parallel items.
+// siteOf is the place of a call in the script: what an event's id is made of, with the indices of the enclosing parallel
+// items. Where a built-in such as catch or parallel.map makes the call, it is that one's place.
 func siteOf(c *Call) (site string, indices []int) {
-	if c.Thread.CallStackDepth() > 1 {
-		site = posText(c.Thread.CallFrame(1).Pos)
+	for i := 1; i < c.Thread.CallStackDepth(); i++ {
+		if pos := c.Thread.CallFrame(i).Pos; pos.Line > 0 && pos.Filename() != hiddenFile {
+			return posText(pos), c.Run.Indices
+		}
 	}
-	return site, c.Run.Indices
+	return "", c.Run.Indices
 }
 
 // stringMap returns a dict of strings.
