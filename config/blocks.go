@@ -27,6 +27,7 @@ type attr struct {
 	expr      hcl.Expression // as parsed, for what is read without being evaluated
 	code      *code          // for evaluation; nil for those that are not evaluated
 	src       *source
+	secret    bool // it belongs to a sensitive variable
 }
 
 // String returns the block's header as a user writes it.

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"strings"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -11,6 +13,7 @@ type code struct {
 	expr  hclsyntax.Expression // guarded
 	vars  []hcl.Traversal      // references in it
 	calls []call               // functions it calls
+	texts []string             // literal texts in it, but for the arguments of functions that name a secret
 }
 
 type call struct {
@@ -27,14 +30,42 @@ func compile(expr hcl.Expression) (*code, hcl.Diagnostics) {
 		e, diags = fromJSON(expr)
 	}
 	c := &code{vars: e.Variables()}
-	_ = hclsyntax.VisitAll(e, func(n hclsyntax.Node) hcl.Diagnostics {
-		if f, ok := n.(*hclsyntax.FunctionCallExpr); ok {
-			c.calls = append(c.calls, call{f.Name, f.NameRange})
-		}
-		return nil
-	})
+	_ = hclsyntax.Walk(e, &inspector{code: c})
 	c.expr = guarded(e)
 	return c, diags
+}
+
+// inspector notes the calls and literals of an expression.
+type inspector struct {
+	code  *code
+	names int // calls around that name a secret by their arguments
+}
+
+func (x *inspector) Enter(n hclsyntax.Node) hcl.Diagnostics {
+	switch n := n.(type) {
+	case *hclsyntax.FunctionCallExpr:
+		x.code.calls = append(x.code.calls, call{n.Name, n.NameRange})
+		x.names += namesSecret(n.Name)
+	case *hclsyntax.LiteralValueExpr:
+		if n.Val.Type() == cty.String && n.Val.IsKnown() && !n.Val.IsNull() && x.names == 0 {
+			x.code.texts = append(x.code.texts, n.Val.AsString())
+		}
+	}
+	return nil
+}
+
+func (x *inspector) Exit(n hclsyntax.Node) hcl.Diagnostics {
+	if n, ok := n.(*hclsyntax.FunctionCallExpr); ok {
+		x.names -= namesSecret(n.Name)
+	}
+	return nil
+}
+
+func namesSecret(function string) int {
+	if function == "env" || function == "file" || strings.HasPrefix(function, "secret::") {
+		return 1
+	}
+	return 0
 }
 
 // fromJSON converts an expression of the JSON variant.

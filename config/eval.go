@@ -47,6 +47,11 @@ func (e *evaluator) value(a *attr, refs bool) (v cty.Value, ok bool) {
 	if a.code == nil || e.spent {
 		return cty.DynamicVal, false
 	}
+	if a.secret || e.c.isSensitive(a.name) {
+		for _, s := range a.code.texts {
+			e.seenText(s) // an error in the expression may show its literals
+		}
+	}
 	scope, ok := e.scope(a, refs)
 	if !ok {
 		return cty.DynamicVal, false
@@ -254,7 +259,7 @@ func isLater(name string) bool {
 
 // shown returns a bare word of an attribute, or a mask where it may be a secret that lacks its quotes.
 func (e *evaluator) shown(a *attr, word string) string {
-	if e.c.isSensitive(a.name) {
+	if a.secret || e.c.isSensitive(a.name) {
 		return maskText
 	}
 	return word

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/dsrun/dsrun/config/schema"
@@ -323,5 +322,3 @@ func (o *hookTopic) Fields(f *schema.Fields) {
 	f.String(&o.B, "header_b", "B.")
 	f.AtLeastOneOf("signing_key", "header_a", "header_b")
 }
-
-var _ = slices.Sort[[]string]

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/hashicorp/hcl/v2"
 )
 
 var expectation = regexp.MustCompile(`# (ERROR|WARNING): ([A-Za-z0-9 -]+)`)
@@ -103,7 +101,6 @@ func checkFixture(t *testing.T, name string) {
 		_ = Render(&b, c.Diags(diags), 100, false)
 		t.Errorf("got:\n  %s\nwant:\n  %s\n\n%s", strings.Join(got, "\n  "), strings.Join(want, "\n  "), b.String())
 	}
-	_ = hcl.DiagError
 }
 
 func line(file string, n int, kind, summary string) string {

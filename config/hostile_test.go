@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/hcl/v2"
 )
 
 // hostile returns sources that end a process whose parser recurses without a limit, by name. n is the number of
@@ -281,7 +279,6 @@ func TestBlowUp(t *testing.T) {
 			}
 		}
 	}
-	_ = hcl.DiagError
 }
 
 // deepChain is a chain of locals where the first needs the last.

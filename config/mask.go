@@ -159,8 +159,12 @@ func (c *Config) maskHCL(s *source) []span {
 			if !hidden {
 				header = append(header, string(t.Bytes))
 			}
+		case hclsyntax.TokenDot:
+			if i > 0 && (plainWords[string(toks[i-1].Bytes)] || afterDot(toks, i-1)) {
+				continue
+			}
 		case hclsyntax.TokenStringLit, hclsyntax.TokenNumberLit, hclsyntax.TokenInvalid, hclsyntax.TokenBadUTF8, hclsyntax.TokenQuotedNewline,
-			hclsyntax.TokenApostrophe, hclsyntax.TokenBacktick, hclsyntax.TokenSemicolon, hclsyntax.TokenSlash, hclsyntax.TokenPlus, hclsyntax.TokenMinus, hclsyntax.TokenDot:
+			hclsyntax.TokenApostrophe, hclsyntax.TokenBacktick, hclsyntax.TokenSemicolon, hclsyntax.TokenSlash, hclsyntax.TokenPlus, hclsyntax.TokenMinus:
 		default:
 			continue
 		}

@@ -59,6 +59,9 @@ func (l *loader) declareVariable(b *block) {
 			l.unsupported(a, b, []string{"type", "default", "description", "sensitive", "validation"})
 		}
 	}
+	if v.def != nil {
+		v.def.secret = v.Sensitive
+	}
 	for _, c := range v.checks {
 		for _, a := range c.sorted() {
 			if a.name == "condition" || a.name == "error_message" {
@@ -127,7 +130,7 @@ func (l *loader) giveValues(o Options) {
 	for _, f := range o.VarFiles {
 		for _, a := range l.valueFile(f) {
 			if v, ok := l.c.vars[a.name]; ok {
-				a.code = l.compile(a)
+				a.code, a.secret = l.compile(a), v.Sensitive
 				v.given = a
 			} else if !l.broken {
 				l.add(errorAt(a.nameRange, "Unknown variable", fmt.Sprintf("There is no variable %q.%s", a.name, l.variableHint(a.name))))
@@ -174,22 +177,22 @@ func (l *loader) valueFile(f File) []*attr {
 // any type, and read as an expression otherwise.
 func (l *loader) textValue(v *varDecl, origin, text string) *attr {
 	src := l.c.src.addText(origin, text)
-	a := &attr{name: v.Name, nameRange: startOf(origin), src: src}
+	a := &attr{name: v.Name, nameRange: startOf(origin), src: src, secret: v.Sensitive}
+	a.expr = &hclsyntax.LiteralValueExpr{Val: cty.StringVal(text), SrcRange: rangeAt(origin, src.Bytes, 0, len(text))}
 	if v.typ.IsPrimitiveType() || v.typ == cty.DynamicPseudoType {
 		if d := prescanText(src); d != nil {
 			l.add(d)
-			return nil
+			return a // without code: it has a value, and what is wrong with it has been said
 		}
-		a.expr = &hclsyntax.LiteralValueExpr{Val: cty.StringVal(text), SrcRange: rangeAt(origin, src.Bytes, 0, len(text))}
 	} else {
 		if d := prescanExpr(src.Bytes, origin); d.HasErrors() {
 			l.add(d...)
-			return nil
+			return a
 		}
 		expr, diags := hclsyntax.ParseExpression(src.Bytes, origin, hcl.InitialPos)
 		l.add(diags...)
 		if diags.HasErrors() {
-			return nil
+			return a
 		}
 		a.expr = expr
 	}
