@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -56,11 +58,32 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
-// BenchmarkPut writes small files, each durable before the next.
+// BenchmarkPut writes small files, each durable when its Put returns, one after another and 16 at once.
 func BenchmarkPut(b *testing.B) {
-	d := open(b, b.TempDir())
-	content := strings.Repeat("x", 1000)
-	for i := 0; b.Loop(); i++ {
-		put(b, d, fmt.Sprintf("dir/%d", i), content)
+	content := text(strings.Repeat("x", 1000))
+	for _, workers := range []int{1, 16} {
+		b.Run(fmt.Sprint(workers), func(b *testing.B) {
+			d := open(b, b.TempDir())
+			before, _ := cpu()
+			var next atomic.Int64
+			var wg sync.WaitGroup
+			b.ResetTimer()
+			for range workers {
+				wg.Go(func() {
+					for {
+						i := next.Add(1)
+						if i > int64(b.N) {
+							return
+						}
+						if _, err := d.Put(b.Context(), fmt.Sprintf("dir/%d", i), content, store.PutOptions{}); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			after, _ := cpu()
+			b.ReportMetric((after-before)/float64(b.N)*1e6, "cpu-us/file")
+		})
 	}
 }
