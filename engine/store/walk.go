@@ -52,12 +52,11 @@ func pageLimit(asked, pageMax int) int {
 type walk struct {
 	lister    DirLister
 	delimited bool
-	prefix    string
 	// The wanted keys are those in [from, to). to is "" when there is no upper bound.
 	from, to string
 	stack    []*level
-	start    string    // directory to begin in
-	begun    bool      //
+	start    string // directory to begin in
+	begun    bool
 	ahead    *walkItem // read but not yet on a page
 	full     int       // entries of the page before
 }
@@ -97,7 +96,7 @@ func newWalk(d DirLister, q Query) (*walk, error) {
 	if q.Delimiter != "" && q.Delimiter != "/" {
 		return nil, fault.New(fault.InvalidArgument, "delimiter %q: only %q is possible", q.Delimiter, "/")
 	}
-	w := &walk{lister: d, delimited: q.Delimiter != "", prefix: q.Prefix, from: q.Prefix, to: beyond(q.Prefix)}
+	w := &walk{lister: d, delimited: q.Delimiter != "", from: q.Prefix, to: beyond(q.Prefix)}
 	w.start = q.Prefix[:strings.LastIndexByte(q.Prefix, '/')+1]
 	if q.After != "" {
 		w.from = max(w.from, q.After+"\x00")
@@ -205,7 +204,7 @@ func (w *walk) whole(dir string) bool {
 
 // holds reports whether directory dir, which the bounds cut, holds a wanted key.
 func (w *walk) holds(ctx context.Context, dir string) (bool, error) {
-	sub := &walk{lister: w.lister, prefix: dir, from: max(w.from, dir), to: w.to, start: dir}
+	sub := &walk{lister: w.lister, from: max(w.from, dir), to: w.to, start: dir}
 	_, err := sub.item(ctx, 1)
 	if err == io.EOF {
 		return false, nil

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/internal/testbed"
 )
 
 // tree is a DirLister over a set of keys. A directory exists while a key lies below it.
@@ -135,11 +135,7 @@ func randomKeys(r *rand.Rand) []string {
 }
 
 func TestWalkIsASortOfTheTree(t *testing.T) {
-	trees := 300
-	if os.Getenv("DSRUN_TEST_LONG") == "1" {
-		trees = 20000
-	}
-	for i := range trees {
+	for i := range testbed.Scale(300, 20_000) {
 		seed := uint64(i)
 		r := rand.New(rand.NewPCG(seed, 1))
 		tr := &tree{keys: randomKeys(r), all: r.IntN(2) == 0}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 	"syscall"
 
@@ -34,6 +35,8 @@ func (d *Driver) Classify(err error) fault.Class {
 		return fault.Class{Code: fault.InvalidArgument}
 	case errors.Is(err, syscall.EROFS):
 		return fault.Class{Code: fault.PermissionDenied, Hint: "The file system is mounted read-only."}
+	case errors.Is(err, fs.ErrPermission):
+		return fault.Class{Code: fault.PermissionDenied, Hint: "The owner and the mode of the file or of a folder above it do not allow this to the user that dsrun runs as."}
 	case errors.Is(err, syscall.EIO):
 		return fault.Class{Code: fault.Internal, NoRetry: true, Hint: "The disk reports an input/output error: see the system's log."}
 	case errors.Is(err, syscall.ESTALE), errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EBUSY):

@@ -30,7 +30,10 @@ type facts struct {
 }
 
 // etag is made of the inode, the size and the times of modification and of change. Every write through a driver makes
-// a new inode. A foreign writer that changes a file in place changes its times; the time of change cannot be set back.
+// a new inode and, unless another time is asked for, has a time of its own to the nanosecond. A foreign writer that
+// changes a file in place changes its times; the time of change cannot be set back. Where the file system's clock is
+// coarse (some milliseconds before Linux 6.13), changes in place within one tick that keep the size go unseen. What
+// changes the inode alone (chmod, a new link) changes the ETag too.
 func (x facts) etag() string {
 	b := make([]byte, 0, 64)
 	for i, n := range [...]int64{int64(x.ino), x.size, x.mtime.UnixNano(), x.ctime.UnixNano()} {

@@ -30,7 +30,7 @@ func (h *handle) fd() int { return int(h.f.Fd()) }
 
 func (h *handle) close() error { return h.f.Close() }
 
-// fault gives an error the form of the os package's errors.
+// pathError gives an error the form of the os package's errors.
 func pathError(op, name string, err error) error {
 	if err == nil {
 		return nil
@@ -59,7 +59,7 @@ func (h *handle) openAs(name string, flags int, perm uint32) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// again opens the same folder once more: locks belong to an open folder, not to a folder.
+// dup opens the same folder once more: a lock belongs to the open folder that took it.
 func (h *handle) dup() (*handle, error) { return h.sub(".") }
 
 // sub opens a folder in h. A link to one is not followed.

@@ -82,18 +82,8 @@ func nameable(name string) error {
 	if len(name) > maxName {
 		return fault.New(fault.InvalidArgument, "the part %.40q... of the key has %d bytes, and a file name at most %d", name, len(name), maxName)
 	}
-	switch runtime.GOOS {
-	case "darwin", "ios":
-		if !utf8.ValidString(name) {
-			return fault.New(fault.InvalidArgument, "the part %q of the key is not valid UTF-8, as a file name here must be", name)
-		}
-	case "windows":
-		if i := strings.IndexAny(name, `\:*?"<>|`); i >= 0 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
-			return fault.New(fault.InvalidArgument, "the part %q of the key holds a character that no file name here can hold", name)
-		}
-		if strings.HasSuffix(name, ".") || strings.HasSuffix(name, " ") || !utf8.ValidString(name) {
-			return fault.New(fault.InvalidArgument, "the part %q of the key would become another file name here", name)
-		}
+	if (runtime.GOOS == "darwin" || runtime.GOOS == "ios") && !utf8.ValidString(name) {
+		return fault.New(fault.InvalidArgument, "the part %q of the key is not valid UTF-8, as a file name here must be", name)
 	}
 	return nil
 }

@@ -245,23 +245,6 @@ func wantOnly(t *testing.T, dir, name, content string) {
 	}
 }
 
-func TestDiskFull(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
-		missing(t, "a small disk: mount tmpfs", err)
-	}
-	t.Cleanup(func() { unix.Unmount(dir, 0) })
-	d := openOnly(t, dir)
-	defer d.Close()
-	put(t, d, "big", "old")
-	_, err := d.Put(t.Context(), "big", text(generation(1).bytes()), store.PutOptions{})
-	code(t, d, "put on a full disk", err, fault.ResourceExhausted)
-	_, err = d.CopyFrom(t.Context(), openBig(t), "big", "big", store.CopyOptions{})
-	code(t, d, "copy to a full disk", err, fault.ResourceExhausted)
-	wantOnly(t, dir, "big", "old")
-	put(t, d, "small", "fits")
-}
-
 // missing skips a test for want of something, or fails it where all must be there.
 func missing(t *testing.T, what string, err error) {
 	t.Helper()

@@ -10,6 +10,9 @@
 // content is there, and after Put has returned it is the new one even when the power fails. What a killed process left
 // is removed when the folder is opened next.
 //
+// On a file system that takes different names for one (Case and case, or two forms of an accent) a key that would reach
+// another key's file is refused. That is found out from the names at the top and by each first write into a folder.
+//
 // Conditions (IfAbsent, IfMatch) hold among all processes that write through this driver: each takes the folder's lock
 // (flock) for its last step. IfAbsent holds against every other program too. A foreign program that changes a file
 // between the check and the rename of a Put with IfMatch, microseconds, is not noticed.
