@@ -90,6 +90,13 @@ csv.format([[1, 2], [3, None]])  # -> "1,2\n3,\n"
 			w.Comma = comma
 			names := columns.Get(c)
 			n := 0
+			write := func(rec []string) error {
+				if len(rec) == 1 && rec[0] == "" { // an empty line would be skipped by whoever reads it
+					w.Flush()
+					return b.write("\"\"\n")
+				}
+				return w.Write(rec)
+			}
 			err = Each(c.Thread, rows.Get(c), func(v starlark.Value) error {
 				n++
 				var rec []string
@@ -105,7 +112,7 @@ csv.format([[1, 2], [3, None]])  # -> "1,2\n3,\n"
 								names = append(names, k)
 							}
 						}
-						if err := w.Write(names); err != nil {
+						if err := write(names); err != nil {
 							return err
 						}
 					}
@@ -134,7 +141,7 @@ csv.format([[1, 2], [3, None]])  # -> "1,2\n3,\n"
 				default:
 					return c.Errorf("record %d: got %s, want dict or list", n, v.Type())
 				}
-				return w.Write(rec)
+				return write(rec)
 			})
 			if err != nil {
 				return nil, err
