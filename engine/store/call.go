@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"github.com/dsrun/dsrun/engine/fault"
 )
@@ -47,6 +48,19 @@ func (s *Store) do(ctx context.Context, c Call, fn func(ctx context.Context) err
 	}
 	s.o.Stats.Errors.Add(1)
 	return s.wrap(ctx, c, err)
+}
+
+// observe runs fn below Options.Layers alone: for what is done to this store by way of another one's driver.
+func (s *Store) observe(ctx context.Context, c Call, fn func(ctx context.Context) error) error {
+	c.Store = s.name
+	for _, layer := range slices.Backward(s.o.Layers) {
+		next := fn
+		fn = func(ctx context.Context) error { return layer(ctx, c, next) }
+	}
+	if err := contain(func() error { return fn(ctx) }); err != nil {
+		return s.wrap(ctx, c, err)
+	}
+	return nil
 }
 
 // descend runs layer i and what is below it.

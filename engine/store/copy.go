@@ -262,7 +262,8 @@ func (c *copier) plan(ctx context.Context, send func(copyTask) error) error {
 		t = c.newTargets(ctx)
 		defer t.close()
 	}
-	var held *copyTask // of a job with Rename, until it is known to be the only one
+	var held copyTask // of a job with Rename, until it is known to be the only one
+	single := false
 	err := c.sources(ctx, func(e Entry) error {
 		c.found++
 		task := copyTask{e: e, key: c.target(e.Key)}
@@ -277,10 +278,10 @@ func (c *copier) plan(ctx context.Context, send func(copyTask) error) error {
 			c.seen[strings.Clone(task.key)] = struct{}{}
 		}
 		if c.job.Rename != "" {
-			if held != nil {
+			if single {
 				return fault.New(fault.InvalidArgument, "the source has more than one object, and the target is one key")
 			}
-			held = &task
+			held, single = task, true
 			return nil
 		}
 		if t != nil {
@@ -299,8 +300,8 @@ func (c *copier) plan(ctx context.Context, send func(copyTask) error) error {
 	if err != nil {
 		return err
 	}
-	if held != nil {
-		return send(*held)
+	if single {
+		return send(held)
 	}
 	if t != nil && c.job.DeleteExtra {
 		return t.rest(ctx)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -428,4 +429,37 @@ func TestCopyReportsProgress(t *testing.T) {
 	if total != [8]int64{3, 3 * n, 3 * n, 2 * n, 2, 1, 0} {
 		t.Errorf("got %v for %d bytes each", total, n)
 	}
+}
+
+// A source whose layers refuse reading is not copied by the service either.
+func TestCopyAsksTheSourcesLayers(t *testing.T) {
+	src, dst := &copyDriver{newMem()}, &copyDriver{newMem()}
+	fill(src.memDriver, "a")
+	refuse := func(_ context.Context, c Call, next func(context.Context) error) error {
+		if c.Op == "get" {
+			return fault.New(fault.PermissionDenied, "not granted")
+		}
+		return next(context.Background())
+	}
+	_, err := Copy(context.Background(), newStore(t, src, Options{Layers: []Interceptor{refuse}}), newStore(t, dst, Options{}), CopyJob{})
+	wantCode(t, err, fault.PermissionDenied)
+	if dst.count("copy") != 0 || len(dst.keys()) != 0 {
+		t.Error("copied all the same")
+	}
+}
+
+// With one slot, a source that is lost again and again is taken up below the upload that waits for it.
+func TestCopyResumesWithOneSlot(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	d := newMem()
+	data := testBytes(500 << 10)
+	d.set("in/a", string(data))
+	d.body = func(_ string, _ int64, r io.Reader) io.Reader { return &cutAfter{r, 100 << 10, errReset} }
+	s := newStore(t, d, Options{Concurrency: 1})
+	if _, err := Copy(ctx, s, s, CopyJob{List: ListOptions{Prefix: "in/"}, Strip: "in/", Prefix: "out/"}); err != nil {
+		t.Fatal(err)
+	}
+	got, _ := d.get("out/a")
+	wantBytes(t, []byte(got), data)
 }

@@ -41,16 +41,16 @@ func (c *copier) byService(ctx context.Context, call Call, e Entry, po PutOption
 	call.Retryable = !po.IfAbsent
 	var out Entry
 	tries := 0
-	err := c.dst.do(ctx, call, func(ctx context.Context) (err error) {
-		tries++
-		out, err = cp.CopyFrom(ctx, c.src.d, c.src.full(e.Key), c.dst.full(call.Key), o)
-		if err != nil {
-			if c.dst.classify(err).Code == fault.AlreadyExists {
+	// It is a read of the source, which the source's own layers may refuse.
+	err := c.src.observe(ctx, Call{Op: "get", Key: e.Key, Retryable: true, Size: e.Size}, func(ctx context.Context) error {
+		return c.dst.do(ctx, call, func(ctx context.Context) (err error) {
+			tries++
+			out, err = cp.CopyFrom(ctx, c.src.d, c.src.full(e.Key), c.dst.full(call.Key), o)
+			if err != nil && c.dst.classify(err).Code == fault.AlreadyExists {
 				return c.dst.conflict(err, po, tries)
 			}
 			return err
-		}
-		return nil
+		})
 	})
 	switch {
 	case fault.Is(err, fault.Unimplemented):

@@ -76,7 +76,10 @@ func (s *Store) List(ctx context.Context, o ListOptions) *Listing {
 	return l
 }
 
-func (l *Listing) call() Call { return Call{Op: "list", Key: l.o.Prefix, Retryable: true} }
+// call names the literal start of what is listed as its key.
+func (l *Listing) call() Call {
+	return Call{Op: "list", Key: strings.TrimPrefix(l.q.Prefix, l.s.o.Prefix), Retryable: true}
+}
 
 // Next returns the next entries, at least one, valid until the next call; (nil, io.EOF) at the end. Any other error
 // means that the listing is incomplete.
@@ -133,11 +136,8 @@ func (l *Listing) one(ctx context.Context) error {
 // page fetches a page and keeps what matches.
 func (l *Listing) page(ctx context.Context) error {
 	q := l.q
-	if l.left > 0 && l.pat.match == nil && l.o.Since.IsZero() {
-		q.Max = min(l.left, 1000)
-	}
-	if l.started && l.left > 0 {
-		q.Max = l.q.Max // a token is for the query it came from, with all else unchanged
+	if !l.started && l.left > 0 && l.pat.match == nil && l.o.Since.IsZero() {
+		q.Max = min(l.left, 1000) // later pages keep it: a token is for the query it came from, with all else unchanged
 	}
 	var p Page
 	err := l.s.do(ctx, l.call(), func(ctx context.Context) (err error) {
@@ -231,7 +231,7 @@ func (l *Listing) check(key string, prefix, ordered bool) error {
 		return fmt.Errorf("the listing holds the folder %q, which does not end with a slash", key)
 	}
 	if ordered {
-		if key <= l.last && (l.last != "" || l.started) {
+		if l.last != "" && key <= l.last {
 			if key == l.last {
 				return fmt.Errorf("the listing holds the key %q twice", key)
 			}

@@ -75,7 +75,7 @@ func (s *Store) Open(ctx context.Context, key string, o ReadOptions) (*Reader, e
 	}
 	r := &Reader{s: s, ctx: held, lease: l, call: call, prog: progressOf(ctx), whole: o.Range == nil,
 		pin: GetOptions{Range: o.Range, IfMatch: o.IfMatch, Version: o.Version}}
-	obj, err := r.open(r.pin)
+	obj, err := r.open(r.ctx, r.pin)
 	if err == nil {
 		err = r.adopt(obj, o.Range)
 	}
@@ -112,9 +112,9 @@ func errChanged() error {
 }
 
 // open asks the driver for bytes. The stall time-out runs until the reply's head is there, for each try by itself.
-func (r *Reader) open(o GetOptions) (Object, error) {
+func (r *Reader) open(ctx context.Context, o GetOptions) (Object, error) {
 	var obj Object
-	err := r.s.do(r.ctx, r.call, func(ctx context.Context) (err error) {
+	err := r.s.do(ctx, r.call, func(ctx context.Context) (err error) {
 		ctx, cancel := context.WithCancelCause(ctx)
 		stall := time.AfterFunc(r.s.o.StallTimeout, func() { cancel(idleError("the store sent no reply", r.s.o.StallTimeout)) })
 		obj, err = r.s.d.Get(ctx, r.s.full(r.call.Key), o)
@@ -370,7 +370,8 @@ func (r *Reader) resume(err error) error {
 	if r.end >= 0 {
 		o.Range.Len = r.end - r.off
 	}
-	obj, err := r.open(o)
+	// It takes the place of the lost one, and may feed an upload that holds a slot while it waits for these bytes.
+	obj, err := r.open(unslotted(r.ctx), o)
 	if fault.Is(err, fault.NotFound) || fault.Is(err, fault.FailedPrecondition) {
 		return errChanged()
 	}
