@@ -278,8 +278,8 @@ func (e *evaluator) unknownRoot(a *attr, t hcl.Traversal) {
 		detail = "This is neither a reference nor a function call. A text stands in quotes."
 	case len(t) == 1:
 		detail = fmt.Sprintf("%q is not a value. If it is a text, write it in quotes: %s = \"%s\".", root, a.name, root)
-		if a.src.json {
-			detail = fmt.Sprintf("%q is not a value. A text in an expression stands in quotes.", root)
+		if rng != a.expr.Range() {
+			detail = fmt.Sprintf("%q is not a value. If it is a text, write it in quotes.", root)
 		}
 	case s != "" && (len(root) > 2 || s == "var"):
 		detail = fmt.Sprintf("There is no %q. Did you mean %q?", root, s)

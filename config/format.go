@@ -20,15 +20,15 @@ func Format(f File) ([]byte, *Config, hcl.Diagnostics) {
 	}
 	out := bytes.ReplaceAll(f.Bytes, []byte("\r\n"), []byte("\n"))
 	out = bytes.TrimPrefix(out, []byte("\xef\xbb\xbf"))
+	if n := len(out); n > 0 && out[n-1] != '\n' {
+		out = append(out, '\n')
+	}
 	for range 4 {
 		next := hclwrite.Format(out)
 		if bytes.Equal(next, out) {
 			break
 		}
 		out = next
-	}
-	if n := len(out); n > 0 && out[n-1] != '\n' {
-		out = append(out, '\n')
 	}
 	if _, diags := hclsyntax.ParseConfig(out, f.Name, hcl.InitialPos); diags.HasErrors() {
 		return f.Bytes, c, nil // never make a file worse

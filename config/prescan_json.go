@@ -18,7 +18,7 @@ func prescanJSON(f File) hcl.Diagnostics {
 		at := len(f.Bytes)
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			at = int(syntax.Offset) - 1
+			at = max(0, int(syntax.Offset)-1)
 		}
 		if at >= len(bytes.TrimRight(f.Bytes, " \t\r\n")) {
 			return hcl.Diagnostics{errorAt(rangeAt(f.Name, f.Bytes, len(f.Bytes), len(f.Bytes)), "Incomplete JSON", "The file ends before its outermost object is closed. Add what is missing, such as a \"}\".")}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
 )
@@ -40,7 +41,7 @@ func Render(w io.Writer, diags []Diag, width int, color bool) error {
 			}
 			b.WriteString(":\n")
 			if d.Snippet != nil {
-				writeSnippet(&b, d, paint, hue)
+				writeSnippet(&b, d, width, paint, hue)
 			}
 		}
 		if d.Detail != "" {
@@ -54,9 +55,16 @@ func Render(w io.Writer, diags []Diag, width int, color bool) error {
 	return err
 }
 
-func writeSnippet(b *strings.Builder, d Diag, paint func(string, string) string, hue string) {
-	s := d.Snippet
+func writeSnippet(b *strings.Builder, d Diag, width int, paint func(string, string) string, hue string) {
 	num := fmt.Sprintf("%4d", d.Line)
+	room := max(20, width-len(num)-5)
+	s := *d.Snippet
+	if utf8.RuneCountInString(s.Code) > room {
+		s.Highlight = clip(s.Highlight, room*2/3, false)
+		room -= utf8.RuneCountInString(s.Highlight)
+		s.Before = clip(s.Before, max(2, room*2/3), true)
+		s.After = clip(s.After, max(1, room-utf8.RuneCountInString(s.Before)), false)
+	}
 	fmt.Fprintf(b, "  %s | %s%s%s\n", num, s.Before, paint(hue, s.Highlight), s.After)
 	fmt.Fprintf(b, "  %s | %s%s\n", strings.Repeat(" ", len(num)), strings.Repeat(" ", runewidth.StringWidth(s.Before)),
 		paint(hue, strings.Repeat("^", max(1, runewidth.StringWidth(s.Highlight)))))
