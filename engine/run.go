@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/dsrun/dsrun/engine/event"
+	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/provider"
+	"github.com/dsrun/dsrun/engine/store"
+	"github.com/dsrun/dsrun/starlib"
+)
+
+// Script is one run of one script.
+type Script struct {
+	Name   string            // as shown in messages and in run.script
+	Dir    string            // its folder relative to the project's, "" for the same, for load() of relative paths
+	Source []byte            // the text
+	Args   map[string]string // main()'s parameters, as text
+	RunID  string            // "" makes one
+	DryRun bool              // nothing is written or sent; what would be is recorded in Plan
+	Plan   *Plan             // receives what a dry run would have done; may be nil
+}
+
+// Run runs a script to its end. Its error is a *starlib.ScriptError, whose chain holds the fault.
+func (p *Project) Run(ctx context.Context, s Script) error {
+	program, err := starlib.Parse(s.Name, s.Source, p.e.o.Functions...)
+	if err != nil {
+		return err
+	}
+	return p.RunProgram(ctx, program, s)
+}
+
+// RunProgram runs a script that was parsed before.
+func (p *Project) RunProgram(ctx context.Context, program *starlib.Program, s Script) error {
+	session := p.Session(s)
+	out := p.e.o.Redactor.Writer(p.e.o.Stdout)
+	err := p.validateStores(ctx, session)
+	if err == nil {
+		err = program.Run(ctx, starlib.RunOptions{
+			Host: session.host, Args: s.Args, Stdout: out, TTY: p.e.o.TTY, Limits: p.limits(s.Name), Clock: p.e.o.Clock,
+		})
+	}
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if cerr := session.Close(s.Plan); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// Session is the scope of one run: its id, and in a dry run what would have been done. Use Run for scripts; a Session
+// serves Go code that acts as one.
+type Session struct{ host *host }
+
+// Session begins a run that the caller carries out itself. Only s.Name, s.RunID and s.DryRun matter.
+func (p *Project) Session(s Script) *Session {
+	if s.RunID == "" {
+		s.RunID = NewRunID(p.e.o.Clock.Now())
+	}
+	return &Session{&host{p: p, dry: s.DryRun, info: starlib.RunInfo{
+		ID: s.RunID, Env: p.src.Env, Script: s.Name, Started: p.e.o.Clock.Now(), DryRun: s.DryRun}}}
+}
+
+// Store returns the named datastore; in a dry run, one that keeps changes to itself.
+func (s *Session) Store(ctx context.Context, name string) (*store.Store, error) {
+	return s.host.Store(ctx, name)
+}
+
+// Topic returns the named topic, whose events get their ids from the run's; in a dry run, one that sends nothing.
+func (s *Session) Topic(ctx context.Context, name string) (*event.Topic, error) {
+	return s.host.Topic(ctx, name)
+}
+
+// Close ends the run and fills plan, which may be nil, with what a dry run would have done.
+func (s *Session) Close(plan *Plan) error { return s.host.close(plan) }
+
+// validateStores looks at the datastores that ask for it before a script starts.
+func (p *Project) validateStores(ctx context.Context, s *Session) error {
+	for _, d := range p.cfg.Decls {
+		if d.Kind != provider.KindStore || !d.Common.Validate {
+			continue
+		}
+		st, err := s.Store(ctx, d.Name)
+		if err != nil {
+			return err
+		}
+		if err := st.Check(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// limits are the engine's, then those of the settings, then those of the script's own block, the later ones winning.
+func (p *Project) limits(script string) starlib.Limits {
+	l := p.e.o.Limits
+	s := p.cfg.Settings
+	if s.MaxSteps > 0 {
+		l.Steps = uint64(s.MaxSteps)
+	}
+	if s.MemoryLimit > 0 {
+		l.Memory = s.MemoryLimit
+	}
+	if s.Timeout > 0 {
+		l.Timeout = s.Timeout
+	}
+	for _, b := range p.cfg.Scripts {
+		if ok, _ := path.Match(b.Glob, path.Base(script)); !ok {
+			if ok, _ = path.Match(b.Glob, script); !ok {
+				continue
+			}
+		}
+		if b.Limits.Steps > 0 {
+			l.Steps = uint64(b.Limits.Steps)
+		}
+		if b.Limits.Memory > 0 {
+			l.Memory = b.Limits.Memory
+		}
+		if b.Limits.Timeout > 0 {
+			l.Timeout = b.Limits.Timeout
+		}
+	}
+	return l
+}
+
+// NewRunID makes the id of a run: its start in UTC and 32 random bits, so that ids sort by time.
+func NewRunID(now time.Time) string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(b[:])
+}
+
+// host is what one run sees of its project.
+type host struct {
+	p    *Project
+	dry  bool
+	info starlib.RunInfo
+
+	overlays lazy[*overlaid]
+	recorded recorder
+}
+
+type overlaid struct {
+	*store.Store
+	overlay *store.OverlayDriver
+}
+
+var _ starlib.Host = (*host)(nil)
+
+func (h *host) Store(ctx context.Context, name string) (*store.Store, error) {
+	if !h.dry {
+		return h.p.Store(ctx, name)
+	}
+	o, err := h.overlays.get(ctx, name, func(ctx context.Context) (*overlaid, error) {
+		base, err := h.p.Store(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		overlay := store.Overlay(base.Driver())
+		return &overlaid{Store: base.WithDriver(overlay), overlay: overlay}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return o.Store, nil
+}
+
+func (h *host) Topic(ctx context.Context, name string) (*event.Topic, error) {
+	if h.dry {
+		return h.dryTopic(ctx, name)
+	}
+	return h.p.topic(ctx, name, h.info.ID)
+}
+
+func (h *host) Names(kind string) []string { return h.p.cfg.Names(kind) }
+func (h *host) Default(kind string) string {
+	if d, ok := h.p.cfg.Default(kind, ""); ok {
+		return d.Name
+	}
+	return ""
+}
+func (h *host) Info() starlib.RunInfo { return h.info }
+
+// Module reads a script below the project's folder. os.Root refuses what leads out of it, through links too.
+func (h *host) Module(name string) ([]byte, error) {
+	if name != path.Clean(name) || path.IsAbs(name) || name == ".." || strings.HasPrefix(name, "../") {
+		return nil, fault.Hinted(fault.InvalidArgument, `Name a file below the project's folder: load("//lib/x.star", "f").`,
+			"%q leads out of the project's folder", name)
+	}
+	root, err := h.p.projectRoot()
+	if err != nil {
+		return nil, err
+	}
+	return readBounded(root, name, maxScript)
+}
+
+// maxScript bounds the source of one script.
+const maxScript = 4 << 20
+
+func (h *host) Log(ctx context.Context, level, msg string, fields []starlib.Field) {
+	attrs := make([]slog.Attr, 0, len(fields))
+	for _, f := range fields {
+		attrs = append(attrs, slog.Any(f.Name, f.Value))
+	}
+	h.p.e.o.Log.LogAttrs(ctx, levels[level], msg, attrs...)
+}
+
+var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}

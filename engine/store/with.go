@@ -1,0 +1,8 @@
+package store
+
+// Prefix returns what is put before every key.
+func (s *Store) Prefix() string { return s.o.Prefix }
+
+// WithDriver returns a store with the same name and options over another driver, such as an overlay of this one's. It
+// does not own what lies below d: closing it closes d only.
+func (s *Store) WithDriver(d Driver) *Store { return New(s.name, s.kind, d, s.o) }
