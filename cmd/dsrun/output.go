@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"github.com/mattn/go-runewidth"
+
+	"context"
+
+	"github.com/dsrun/dsrun/engine"
+	"github.com/dsrun/dsrun/engine/fault"
+)
+
+func newEncoder(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
+}
+
+// printJSON prints one value on one line.
+func (a *app) printJSON(v any) error { return newEncoder(a.w.Stdout).Encode(v) }
+
+func (a *app) printRaw(b []byte) error {
+	_, err := a.w.Stdout.Write(append(b, '\n'))
+	return err
+}
+
+// printPlan prints what a dry run would have done.
+func (a *app) printPlan(p *engine.Plan) error {
+	if a.g.json {
+		for _, c := range p.Changes {
+			if err := a.printJSON(c); err != nil {
+				return err
+			}
+		}
+		for _, e := range p.Events {
+			v := map[string]any{"action": "publish", "topic": e.Topic, "id": e.ID, "type": e.Type, "data": json.RawMessage(e.Data)}
+			if e.Subject != "" {
+				v["subject"] = e.Subject
+			}
+			if err := a.printJSON(v); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var b strings.Builder
+	if len(p.Changes)+len(p.Events) == 0 {
+		b.WriteString("dry run: nothing would change\n")
+	} else {
+		b.WriteString("dry run: nothing was changed; this would have been done\n")
+	}
+	for _, c := range p.Changes {
+		size := ""
+		if c.Size >= 0 {
+			size = " (" + humanBytes(c.Size) + ")"
+		}
+		fmt.Fprintf(&b, "  %-9s %s%s\n", c.Action, fault.Printable(c.Store+":"+c.Path), size)
+	}
+	for _, e := range p.Events {
+		fmt.Fprintf(&b, "  publish   %s to %s: %s\n", e.Type, e.Topic, fault.Printable(string(e.Data)))
+	}
+	_, err := io.WriteString(a.w.Stdout, a.redactor.Redact(b.String()))
+	return err
+}
+
+// humanBytes prints a size in binary units with three significant digits at the most.
+func humanBytes(n int64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	f, i := float64(n)/1024, 0
+	for f >= 1023.5 && i < len(units)-1 {
+		f /= 1024
+		i++
+	}
+	prec := 1
+	if f >= 99.95 {
+		prec = 0
+	}
+	return strconv.FormatFloat(f, 'f', prec, 64) + " " + units[i:i+1] + "iB"
+}
+
+// table aligns columns by what they take up on a terminal.
+type table struct {
+	w    io.Writer
+	rows [][]string
+	cols int
+}
+
+func newTable(w io.Writer, cols int) *table { return &table{w: w, cols: cols} }
+
+func (t *table) row(cells ...string) {
+	for i := range cells {
+		cells[i] = fault.Printable(cells[i])
+	}
+	t.rows = append(t.rows, cells)
+}
+
+func (t *table) flush() error {
+	widths := make([]int, t.cols)
+	for _, r := range t.rows {
+		for i, c := range r {
+			widths[i] = max(widths[i], runewidth.StringWidth(c))
+		}
+	}
+	var b strings.Builder
+	for _, r := range t.rows {
+		line := ""
+		for i, c := range r {
+			line += c + strings.Repeat(" ", widths[i]-runewidth.StringWidth(c)+2)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	_, err := io.WriteString(t.w, b.String())
+	return err
+}
+
+// textHandler writes a log line as a person reads it: level, message, fields. Times are left to whoever collects the
+// lines; --json has them.
+type textHandler struct {
+	w     io.Writer
+	level slog.Leveler
+	attrs []slog.Attr
+}
+
+func newTextHandler(w io.Writer, level slog.Leveler) slog.Handler {
+	return &textHandler{w: w, level: level}
+}
+
+func (h *textHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level.Level() }
+
+func (h *textHandler) Handle(_ context.Context, r slog.Record) error {
+	var b strings.Builder
+	b.WriteString(strings.ToLower(r.Level.String()) + ": " + fault.Printable(r.Message))
+	field := func(a slog.Attr) bool {
+		v := a.Value.Resolve().String()
+		if v == "" || strings.ContainsAny(v, " =\"") || fault.Printable(v) != v {
+			v = strconv.Quote(v)
+		}
+		b.WriteString(" " + fault.Printable(a.Key) + "=" + v)
+		return true
+	}
+	for _, a := range h.attrs {
+		field(a)
+	}
+	r.Attrs(field)
+	b.WriteByte('\n')
+	_, err := io.WriteString(h.w, b.String())
+	return err
+}
+
+func (h *textHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &textHandler{h.w, h.level, append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
+}
+
+func (h *textHandler) WithGroup(string) slog.Handler { return h }

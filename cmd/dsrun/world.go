@@ -1,0 +1,73 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/dsrun/dsrun/engine/clock"
+)
+
+// World is all that the program sees of its process: the only door to arguments, environment, streams, files and
+// signals. Tests hand in one of their own and run whole commands in process.
+type World struct {
+	Args           []string // without the program's name
+	LookupEnv      func(string) (string, bool)
+	Environ        func() []string // the whole environment, for commands that the configuration asks to run
+	Dir            string          // working folder, absolute
+	StateDir       string          // where small durable facts are kept unless settings say otherwise; "" where there is no home
+	TempDir        string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	StdinTTY       bool
+	StdoutTTY      bool
+	StderrTTY      bool
+	Width          int // columns of the terminal; 80 where there is none
+	Clock          clock.Clock
+	// OpenRoot opens a folder; nothing outside of it can be reached through the result.
+	OpenRoot func(dir string) (*os.Root, error)
+	// Signals delivers interrupts; Kill ends the process at once with a code.
+	Signals <-chan os.Signal
+	Kill    func(code int)
+}
+
+func exit(code int) { os.Exit(code) }
+
+func realWorld() *World {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write, which ends us quietly
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/"
+	}
+	w := &World{
+		Args: os.Args[1:], LookupEnv: os.LookupEnv, Environ: os.Environ, Dir: dir, TempDir: os.TempDir(),
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		StdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
+		StdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
+		StderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
+		Width:     80, Clock: clock.Real, OpenRoot: os.OpenRoot, Signals: signals, Kill: os.Exit,
+	}
+	if w.StdoutTTY {
+		if cols, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && cols > 0 {
+			w.Width = cols
+		}
+	}
+	w.StateDir = stateDir(w.LookupEnv)
+	return w
+}
+
+// stateDir follows the XDG base directory specification.
+func stateDir(env func(string) (string, bool)) string {
+	if d, _ := env("XDG_STATE_HOME"); d != "" {
+		return d + "/dsrun"
+	}
+	if d, _ := env("HOME"); d != "" {
+		return d + "/.local/state/dsrun"
+	}
+	return ""
+}
