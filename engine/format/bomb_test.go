@@ -1,7 +1,6 @@
-//go:build linux && !race
+//go:build linux
 
-// Linux tells the peak memory of a process in KiB; other systems tell it in other units or not at all. The race detector
-// takes many times as much.
+// Linux tells the peak memory of a process in KiB; other systems tell it in other units or not at all.
 
 package format
 

@@ -64,7 +64,6 @@ type writer struct {
 	dropped bool
 	onHead  func(h http.Header) // changes the head before it goes
 	piece   int                 // with pause: bytes between two pauses
-	since   int                 // the last pause
 	pause   time.Duration
 	flip    int64 // byte whose lowest bit is inverted; < 0 none
 	flips   bool
@@ -96,7 +95,7 @@ func (w *writer) Write(p []byte) (total int, err error) {
 			k = int(max(0, w.at-w.n))
 		}
 		if w.piece > 0 {
-			k = min(k, w.piece-w.since)
+			k = min(k, w.piece)
 		}
 		var n int
 		n, err = w.pass(p[:k])
@@ -123,8 +122,7 @@ func (w *writer) pass(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.n += int64(n)
 	atomic.AddInt64(&w.x.rec.Sent, int64(n))
-	if w.since += n; w.piece > 0 && w.since >= w.piece && err == nil {
-		w.since = 0
+	if w.piece > 0 && err == nil {
 		w.Flush()
 		w.x.wait(w.pause)
 	}
@@ -137,8 +135,7 @@ type reader struct {
 	x     *Exchange
 	at    int64
 	act   func()
-	piece int // with pause: bytes between two pauses
-	since int // the last pause
+	piece int
 	pause time.Duration
 }
 
@@ -152,13 +149,10 @@ func (r *reader) Read(p []byte) (int, error) {
 		p = p[:min(int64(len(p)), r.at-got)]
 	}
 	if r.piece > 0 {
-		p = p[:min(len(p), r.piece-r.since)]
-	}
-	n, err := r.ReadCloser.Read(p)
-	if r.since += n; r.piece > 0 && r.since >= r.piece && err == nil {
-		r.since = 0
+		p = p[:min(len(p), r.piece)]
 		r.x.wait(r.pause)
 	}
+	n, err := r.ReadCloser.Read(p)
 	atomic.AddInt64(&r.x.rec.Received, int64(n))
 	return n, err
 }

@@ -1,7 +1,0 @@
-//go:build !linux && !darwin
-
-package httpclient
-
-import "syscall"
-
-func boundUnsent(syscall.RawConn) {}
