@@ -177,7 +177,6 @@ func (w *walk) item(ctx context.Context, want int) (walkItem, error) {
 		case !e.Dir:
 			e.Entry.Key = key
 			return walkItem{entry: e.Entry}, nil
-		case beyond(key) <= w.from:
 		case w.delimited && w.whole(key):
 			return walkItem{prefix: key}, nil
 		case w.delimited:

@@ -19,6 +19,7 @@ import (
 type tree struct {
 	keys  []string // ascending
 	all   bool     // ListDir gives every name, whatever max is
+	again bool     // ListDir gives after itself too
 	reads map[string]int
 	names int // handed out
 	fail  map[string]error
@@ -47,7 +48,7 @@ func (t *tree) ListDir(_ context.Context, dir, after string, max int) ([]DirEntr
 			}
 			seen = e.Name
 		}
-		if after != "" && e.Name <= after {
+		if after != "" && (e.Name < after || e.Name == after && !t.again) {
 			continue
 		}
 		out = append(out, e)
@@ -138,7 +139,7 @@ func TestWalkIsASortOfTheTree(t *testing.T) {
 	for i := range testbed.Scale(300, 20_000) {
 		seed := uint64(i)
 		r := rand.New(rand.NewPCG(seed, 1))
-		tr := &tree{keys: randomKeys(r), all: r.IntN(2) == 0}
+		tr := &tree{keys: randomKeys(r), all: r.IntN(2) == 0, again: r.IntN(2) == 0}
 		w := NewWalker(tr, 50)
 		bound := func() string {
 			if len(tr.keys) == 0 || r.IntN(2) == 0 {
@@ -246,6 +247,25 @@ func TestWalkerKeepsFewWalksAndNotForLong(t *testing.T) {
 	}
 	if len(w.parked) != 1 {
 		t.Fatalf("%d walks are kept", len(w.parked))
+	}
+}
+
+// A listing that nobody went on with does not answer for a later one that comes to the same place.
+func TestWalkerGoesOnWithTheNewerWalk(t *testing.T) {
+	tr := &tree{keys: []string{"a", "b", "c", "d"}}
+	w := NewWalker(tr, 1)
+	var next string
+	for range 2 {
+		p, err := w.List(t.Context(), Query{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		next = p.Next
+		tr.keys = []string{"a", "aa", "b"} // after the first
+	}
+	p, err := w.List(t.Context(), Query{Token: next})
+	if err != nil || p.Entries[0].Key != "aa" {
+		t.Errorf("%+v, %v", p, err)
 	}
 }
 
