@@ -69,7 +69,7 @@ func (c *converter) value(v starlark.Value) (any, error) {
 	case starlark.Sequence: // list, tuple, set, range
 		return c.list(v)
 	}
-	return nil, fault.New(fault.InvalidArgument, "a %s is not data", v.Type())
+	return nil, fault.New(fault.InvalidArgument, "%s is not data", v.Type())
 }
 
 // enter notes that the parts of v come next.
@@ -96,7 +96,7 @@ func (c *converter) list(v starlark.Sequence) (any, error) {
 	defer c.leave()
 	n := v.Len()
 	if n > 1<<24 {
-		return nil, fault.New(fault.Limit, "a %s of %d elements is too long to convert", v.Type(), n)
+		return nil, fault.New(fault.Limit, "%s of %d elements is too long to convert", v.Type(), n)
 	}
 	out := make([]any, 0, n)
 	iter := v.Iterate()
@@ -120,7 +120,7 @@ func (c *converter) dict(d *starlark.Dict) (any, error) {
 	for k, v := range d.Entries() {
 		name, ok := starlark.AsString(k)
 		if !ok {
-			return nil, fault.New(fault.InvalidArgument, "a key is a %s, want string", k.Type())
+			return nil, fault.New(fault.InvalidArgument, "a key is %s, want string", k.Type())
 		}
 		e, err := c.value(v)
 		if err != nil {

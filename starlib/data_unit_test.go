@@ -61,9 +61,9 @@ func TestToGo(t *testing.T) {
 		{self, "error: at [0][0]: list contains itself"},
 		{loop, `error: at ["d"][0]: dict contains itself`},
 		{deep, "nested deeper than 128 levels"},
-		{starlark.NewList([]starlark.Value{starlark.NewBuiltin("f", nil)}), "error: at [0]: invalid_argument: a builtin_function_or_method is not data"},
+		{starlark.NewList([]starlark.Value{starlark.NewBuiltin("f", nil)}), "error: at [0]: invalid_argument: builtin_function_or_method is not data"},
 		{&Stream{}, "error: invalid_argument: a stream is not data"},
-		{odd, "error: invalid_argument: a key is a int, want string"},
+		{odd, "error: invalid_argument: a key is int, want string"},
 	} {
 		got := ""
 		if x, err := toGo(c.v); err != nil {

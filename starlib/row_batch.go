@@ -69,7 +69,7 @@ func (t *batcher) add(v starlark.Value) error {
 	if !ok {
 		if t.wrap == "" {
 			return stepError(t.op, fault.InvalidArgument, "Make rows first: .map(lambda v: {\"value\": v}).",
-				"the stream holds a %s, want rows (row, dict or struct)", v.Type())
+				"the stream holds %s, want rows (row, dict or struct)", v.Type())
 		}
 		r = newRow(t.hs.named([]string{t.wrap}), []starlark.Value{v})
 	}

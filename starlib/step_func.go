@@ -169,7 +169,7 @@ func (c *flatMapCursor) next(max int) (chunk, error) {
 			c.inner = &ofCursor{x: c.x, it: v.(starlark.Iterable)}
 		default:
 			err = stepError("flat_map", fault.InvalidArgument, "Return the elements as a list, tuple or stream; use map for one element.",
-				"function %s returned a %s, want list, tuple, set or stream", c.fn.ref.fn.Name(), v.Type())
+				"function %s returned %s, want list, tuple, set or stream", c.fn.ref.fn.Name(), v.Type())
 		}
 		if err != nil {
 			return chunk{}, err

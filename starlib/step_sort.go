@@ -135,7 +135,7 @@ func columnsOf(op string, hs *headers, v starlark.Value, names []string) (starla
 		return nil, err
 	}
 	if !ok {
-		return nil, stepError(op, fault.InvalidArgument, "Leave the columns out, or map the elements to rows first.", "the stream holds a %s, which has no columns", v.Type())
+		return nil, stepError(op, fault.InvalidArgument, "Leave the columns out, or map the elements to rows first.", "the stream holds %s, which has no columns", v.Type())
 	}
 	cells := make(starlark.Tuple, len(names))
 	for i, n := range names {

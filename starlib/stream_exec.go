@@ -231,7 +231,7 @@ func (k *elemKind) element(op string, hs *headers, v starlark.Value) (starlark.V
 }
 
 func mixed(op string, v starlark.Value, others string) error {
-	return stepError(op, fault.InvalidArgument, "A stream holds either rows (rows, dicts, structs) or other values.", "got a %s among %s", v.Type(), others)
+	return stepError(op, fault.InvalidArgument, "A stream holds either rows (rows, dicts, structs) or other values.", "got %s among %s", v.Type(), others)
 }
 
 // concatCursor yields the elements of plans one after another.
