@@ -139,11 +139,11 @@ func (k *keySource) close() error {
 type readCursor struct {
 	x        *exec
 	s        *PlanSource
-	keys     keySource
+	objects  *opener
 	opts     format.ReadOptions
 	onBad    *fnCall
 	key      string // of the object under way
-	body     *store.Reader
+	body     io.ReadCloser
 	src      rows.Source
 	bad      int64
 	firstBad string
@@ -152,7 +152,7 @@ type readCursor struct {
 }
 
 func openRead(x *exec, s *PlanSource) (cursor, error) {
-	c := &readCursor{x: x, s: s, keys: keySource{x: x, s: s}}
+	c := &readCursor{x: x, s: s}
 	header := s.Read.Header
 	c.opts = format.ReadOptions{Columns: s.Read.Columns, Header: &header}
 	for name, typ := range s.Read.Types {
@@ -171,6 +171,7 @@ func openRead(x *exec, s *PlanSource) (cursor, error) {
 	if s.Read.OnBadFn != nil {
 		c.onBad = x.fn(s.Read.OnBadFn)
 	}
+	c.objects = newOpener(x, s)
 	return c, nil
 }
 
@@ -202,20 +203,12 @@ func (c *readCursor) next(int) (chunk, error) {
 
 // open opens the next object.
 func (c *readCursor) open() error {
-	e, err := c.keys.next()
+	key, body, size, err := c.objects.next()
 	if err != nil {
 		return err
 	}
-	c.key = e.Key
-	o := store.ReadOptions{}
-	if c.s.Pin != nil && c.s.store.Caps().Pin {
-		o.IfMatch, o.Version = e.ETag, e.Version
-	}
-	body, err := c.s.store.Open(c.x.ctx, e.Key, o)
-	if err != nil {
-		return err
-	}
-	src, err := format.Open(c.x.ctx, c.s.Read.Format, format.Input{Name: e.Key, Size: body.Entry().Size, Body: body}, c.opts)
+	c.key = key
+	src, err := format.Open(c.x.ctx, c.s.Read.Format, format.Input{Name: key, Size: size, Body: body}, c.opts)
 	if err != nil {
 		body.Close()
 		return c.wrap(err)
@@ -283,7 +276,7 @@ func (c *readCursor) close() error {
 	}
 	c.bad = 0
 	err := c.closeObject()
-	if e := c.keys.close(); err == nil {
+	if e := c.objects.close(); err == nil {
 		err = e
 	}
 	return err
