@@ -193,7 +193,7 @@ func (a *app) readFile(abs, shown string) (config.File, error) {
 
 // openFile opens a file of this machine that the person named.
 func (a *app) openFile(abs string) (*os.File, error) {
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
+	if real, err := a.w.RealPath(abs); err == nil {
 		abs = real // the person named this path, so its links may lead anywhere
 	}
 	root, err := a.w.OpenRoot(filepath.Dir(abs))
@@ -221,7 +221,7 @@ func (a *app) readBytes(abs string, max int64) ([]byte, error) {
 }
 
 func (a *app) isFile(abs string) (bool, error) {
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
+	if real, err := a.w.RealPath(abs); err == nil {
 		abs = real
 	}
 	root, err := a.w.OpenRoot(filepath.Dir(abs))

@@ -158,7 +158,7 @@ func (a *app) fmtStdin() error {
 
 // replaceFile puts a new text in the place of a file, whole or not at all, with the old one's mode.
 func (a *app) replaceFile(abs string, text []byte) error {
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
+	if real, err := a.w.RealPath(abs); err == nil {
 		abs = real
 	}
 	root, err := a.w.OpenRoot(filepath.Dir(abs))

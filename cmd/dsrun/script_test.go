@@ -83,7 +83,7 @@ func expectExit(ts *testscript.TestScript, want int, args []string) {
 // testWorld is a world without a terminal, an environment or signals.
 func testWorld(dir string, args []string) *World {
 	return &World{
-		Args: args, Dir: dir, Width: 100, Clock: clock.Real, OpenRoot: os.OpenRoot,
+		Args: args, Dir: dir, Width: 100, Clock: clock.Real, OpenRoot: os.OpenRoot, RealPath: filepath.EvalSymlinks,
 		LookupEnv: func(string) (string, bool) { return "", false }, Environ: os.Environ,
 		Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{},
 		Kill: func(int) {}, TempDir: os.TempDir(),

@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/term"
@@ -29,6 +30,8 @@ type World struct {
 	Clock          clock.Clock
 	// OpenRoot opens a folder; nothing outside of it can be reached through the result.
 	OpenRoot func(dir string) (*os.Root, error)
+	// RealPath resolves the links of a path that the person named.
+	RealPath func(path string) (string, error)
 	// Signals delivers interrupts; Kill ends the process at once with a code.
 	Signals <-chan os.Signal
 	Kill    func(code int)
@@ -50,7 +53,7 @@ func realWorld() *World {
 		StdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
 		StdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
 		StderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
-		Width:     80, Clock: clock.Real, OpenRoot: os.OpenRoot, Signals: signals, Kill: os.Exit,
+		Width:     80, Clock: clock.Real, OpenRoot: os.OpenRoot, RealPath: filepath.EvalSymlinks, Signals: signals, Kill: os.Exit,
 	}
 	if w.StdoutTTY {
 		if cols, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && cols > 0 {
