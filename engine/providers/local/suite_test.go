@@ -3,6 +3,7 @@ package local
 import (
 	"testing"
 
+	"github.com/dsrun/dsrun/engine/provider/providertest"
 	"github.com/dsrun/dsrun/engine/store"
 	"github.com/dsrun/dsrun/engine/store/storetest"
 )
@@ -13,6 +14,8 @@ func TestStore(t *testing.T) {
 		Again: func(t testing.TB, d store.Driver) store.Driver { return openOnly(t, d.(*Driver).path) },
 	})
 }
+
+func TestProvider(t *testing.T) { providertest.Check(t, Provider()) }
 
 // openOnly opens a driver that the caller closes.
 func openOnly(t testing.TB, dir string) *Driver {
