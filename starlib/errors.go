@@ -25,7 +25,7 @@ func (r *Run) scriptError(err error) *ScriptError {
 
 // behind returns the failure that cancelled the thread when err is its cancellation, else err.
 func (r *Run) behind(err error) error {
-	if !cancelled(err) {
+	if err == nil || !cancelled(err) {
 		return err
 	}
 	if why := r.Err(); why != nil {

@@ -165,6 +165,7 @@ func (f *formatter) arg(name string) (starlark.Value, error) {
 type spec struct {
 	fill      rune
 	align     byte // < > ^ =, 0 by type
+	numeric   bool // = was asked for: text is refused
 	sign      byte // + - or space
 	alt       bool // #
 	width     int
@@ -174,13 +175,14 @@ type spec struct {
 }
 
 func parseSpec(s string) (spec, error) {
-	sp := spec{fill: ' ', precision: -1}
+	sp, filled := spec{fill: ' ', precision: -1}, false
 	isAlign := func(b byte) bool { return strings.IndexByte("<>^=", b) >= 0 }
 	if r, n := utf8.DecodeRuneInString(s); n > 0 && n < len(s) && isAlign(s[n]) {
-		sp.fill, sp.align, s = r, s[n], s[n+1:]
+		sp.fill, sp.align, s, filled = r, s[n], s[n+1:], true
 	} else if s != "" && isAlign(s[0]) {
 		sp.align, s = s[0], s[1:]
 	}
+	sp.numeric = sp.align == '='
 	if s != "" && strings.IndexByte("+- ", s[0]) >= 0 {
 		sp.sign, s = s[0], s[1:]
 	}
@@ -188,8 +190,11 @@ func parseSpec(s string) (spec, error) {
 		sp.alt, s = true, s[1:]
 	}
 	if s != "" && s[0] == '0' {
+		if !filled {
+			sp.fill = '0'
+		}
 		if sp.align == 0 {
-			sp.fill, sp.align = '0', '='
+			sp.align = '='
 		}
 		s = s[1:]
 	}
@@ -259,7 +264,7 @@ func (sp spec) format(r *Run, v starlark.Value) (string, error) {
 	if sp.verb != 0 && sp.verb != 's' {
 		return "", fmt.Errorf("got %s, want a number for %c", v.Type(), sp.verb)
 	}
-	if sp.sign != 0 || sp.group != 0 || sp.alt || sp.align == '=' && sp.fill == ' ' {
+	if sp.sign != 0 || sp.group != 0 || sp.alt || sp.numeric {
 		return "", fmt.Errorf("got %s, want a number for a sign, groups or =", v.Type())
 	}
 	s, err := valueText(r, v)
@@ -329,9 +334,6 @@ func (sp spec) float(f float64) (string, error) {
 	switch verb {
 	case 0:
 		verb = 'g'
-		if prec < 0 {
-			verb, prec = 'f', -1
-		}
 	case '%':
 		f, verb, suffix = f*100, 'f', "%"
 	case 'd', 'x', 'X', 'o', 'b', 'c', 's':
@@ -350,11 +352,10 @@ func (sp spec) float(f float64) (string, error) {
 		s = "inf"
 	case math.IsNaN(f):
 		s = "nan"
+	case sp.verb == 0 && prec < 0:
+		s = starlark.Float(math.Abs(f)).String()
 	default:
 		s = strconv.FormatFloat(math.Abs(f), lower, prec, 64)
-		if sp.verb == 0 && prec < 0 && !strings.Contains(s, ".") {
-			s += ".0"
-		}
 	}
 	if verb == 'E' || verb == 'F' || verb == 'G' {
 		s = strings.ToUpper(s)
@@ -380,12 +381,28 @@ func (sp spec) number(negative bool, prefix, digits string) string {
 	case sp.sign == '+' || sp.sign == ' ':
 		sign = string(sp.sign)
 	}
+	if sp.align == '=' && sp.fill == '0' && sp.group != 0 && digits[0] >= '0' && digits[0] <= '9' {
+		return sign + prefix + sp.zeros(digits, sp.width-len(sign)-len(prefix))
+	}
 	if sp.align == '=' {
 		if n := sp.width - utf8.RuneCountInString(sign+prefix+digits); n > 0 {
 			return sign + prefix + strings.Repeat(string(sp.fill), n) + digits
 		}
 	}
 	return sp.pad(sign+prefix+digits, '>')
+}
+
+// zeros fills grouped digits up with zeros, which are grouped too.
+func (sp spec) zeros(digits string, width int) string {
+	whole, rest := digits, ""
+	if i := strings.IndexAny(digits, ".e%"); i >= 0 {
+		whole, rest = digits[:i], digits[i:]
+	}
+	whole = strings.ReplaceAll(whole, string(sp.group), "")
+	for len(whole)+(len(whole)-1)/3+len(rest) < width {
+		whole = "0" + whole
+	}
+	return group(whole, sp.group) + rest
 }
 
 func (sp spec) pad(s string, align byte) string {

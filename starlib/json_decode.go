@@ -261,7 +261,7 @@ func (d *jsonDecoder) string() (string, error) {
 		case c == '"':
 			s := d.s[start:d.i]
 			d.i++
-			return strings.ToValidUTF8(s, "\ufffd"), nil
+			return validText(s), nil
 		case c == '\\':
 			return d.escaped(start)
 		case c < ' ':
@@ -272,6 +272,14 @@ func (d *jsonDecoder) string() (string, error) {
 	return "", d.errorf("a string is not closed")
 }
 
+// validText replaces each byte that is no UTF-8 by U+FFFD.
+func validText(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
+}
+
 func (d *jsonDecoder) escaped(start int) (string, error) {
 	b := []byte(d.s[start:d.i])
 	for d.i < len(d.s) {
@@ -279,7 +287,7 @@ func (d *jsonDecoder) escaped(start int) (string, error) {
 		switch {
 		case c == '"':
 			d.i++
-			return strings.ToValidUTF8(string(b), "\ufffd"), d.run.Charge(2 * int64(len(b)))
+			return validText(string(b)), d.run.Charge(2 * int64(len(b)))
 		case c < ' ':
 			return "", d.errorf("control character %q in a string; write it as an escape", c)
 		case c != '\\':

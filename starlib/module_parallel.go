@@ -124,6 +124,10 @@ func (j *job) run(c *Call, workers int) error {
 func (j *job) one(c *Call, ctx context.Context, i int) error {
 	scope := c.Run.fork(ctx, i)
 	v, err := scope.Call(scope.NewThread(fmt.Sprintf("item %d", i)), j.fn, starlark.Tuple{j.items[i]}, nil)
+	if _, other := scope.behind(err).(*itemError); other || err != nil && ctx.Err() != nil && cancelled(err) {
+		_ = scope.end()
+		return err // a consequence of what ended the job
+	}
 	if err != nil {
 		err = &itemError{i: i, item: itemText(j.items[i]), frames: err, cause: scope.behind(err)}
 	}
@@ -134,8 +138,6 @@ func (j *job) one(c *Call, ctx context.Context, i int) error {
 	case err == nil:
 		j.results[i] = v
 		return nil
-	case ctx.Err() != nil && cancelled(err):
-		return err // a consequence of what ended the job
 	case j.collect && !uncatchable(err):
 		j.results[i] = newErrorValue(err.(*itemError).cause)
 		return nil
