@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dsrun/dsrun/engine/fault"
@@ -66,8 +67,9 @@ func record(t *testing.T, h Harness, c check) *recorder {
 }
 
 func harnessOf(wrap func(*memory.Driver) store.Driver) Harness {
+	var n atomic.Int32 // stores of one name are one place
 	return Harness{
-		Open:      func(testing.TB) store.Driver { return wrap(memory.New("m", 1<<30, nil)) },
+		Open:      func(testing.TB) store.Driver { return wrap(memory.New(fmt.Sprint("m", n.Add(1)), 1<<30, nil)) },
 		InProcess: true, MaxSize: 1 << 20,
 	}
 }

@@ -57,11 +57,11 @@ type suite struct {
 	Harness
 }
 
-// checks returns all checks of a driver, by matter.
+// checks returns all checks, by matter.
 func checks() []check {
 	var all []check
 	for _, group := range [][]check{capsChecks, readChecks, listChecks, nameChecks, putChecks, condChecks, deleteChecks,
-		attrChecks, multipartChecks, uploadsChecks, copyChecks, batchChecks, errorChecks, cancelChecks, loadChecks} {
+		attrChecks, multipartChecks, uploadsChecks, copyChecks, batchChecks, errorChecks, cancelChecks, loadChecks, portableChecks} {
 		all = append(all, group...)
 	}
 	return all
