@@ -14,6 +14,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/memory"
 	"github.com/dsrun/dsrun/engine/retry"
 	"github.com/dsrun/dsrun/engine/store"
+	"go.starlark.net/starlark"
 	"go.uber.org/goleak"
 )
 
@@ -307,5 +308,30 @@ func TestFailingStreamOfAnotherScope(t *testing.T) {
 				t.Errorf("wrote %s", keys)
 			}
 		})
+	}
+}
+
+// TestLoopsLeaveNoThreads: a loop whose stream calls functions has a thread of its own, which goes with the loop.
+func TestLoopsLeaveNoThreads(t *testing.T) {
+	h := newDataHost(t)
+	most, open := 0, 0
+	asserts = append(asserts[:2:2], Declare(Func{Name: "check", Returns: "None", Doc: "Counts threads."}, func(*Params) Impl {
+		return func(c *Call) (starlark.Value, error) {
+			c.Run.mu.Lock()
+			defer c.Run.mu.Unlock()
+			most, open = max(most, len(c.Run.threads), len(c.Run.stops)), max(open, len(c.Run.open))
+			return nil, nil
+		}
+	}))
+	defer func() { asserts = asserts[:2:2] }()
+	h.must(t, `
+for i in range(200):
+    for r in ds.lake.read("raw/*.csv").map(lambda r: r):
+        check()
+        break
+    check()
+`)
+	if most > 2 || open > 1 {
+		t.Errorf("%d threads and %d open streams at once", most, open)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/rows"
@@ -105,7 +106,7 @@ func (r *Row) missing(name string) error {
 // unknownColumn is the error for a column that is not among names.
 func unknownColumn(name string, names []string) error {
 	hint := ""
-	if s := nearest(name, names); s != "" {
+	if s := likely(name, names); s != "" {
 		hint = fmt.Sprintf("Did you mean %q?", s)
 	} else if len(names) > 0 {
 		const shown = 20
@@ -121,6 +122,41 @@ func unknownColumn(name string, names []string) error {
 		hint = "The columns are " + strings.Join(quoted, ", ") + more + "."
 	}
 	return fault.Hinted(fault.InvalidArgument, hint, "no column %q", name)
+}
+
+// likely returns the column that is meant by a name: one that differs only in case, spaces and signs, as r.origin_state
+// for "Origin State", else a slip of the fingers, else the only one that begins so.
+func likely(name string, names []string) string {
+	fold := func(s string) string {
+		return strings.Map(func(c rune) rune {
+			if unicode.IsLetter(c) || unicode.IsDigit(c) {
+				return unicode.ToLower(c)
+			}
+			return -1
+		}, s)
+	}
+	want := fold(name)
+	if want == "" {
+		return ""
+	}
+	begins := ""
+	for _, n := range names {
+		have := fold(n)
+		if have == want {
+			return n
+		}
+		if strings.HasPrefix(have, want) {
+			if begins != "" {
+				begins = "\x00" // more than one
+			} else {
+				begins = n
+			}
+		}
+	}
+	if s := nearest(name, names); s != "" {
+		return s
+	}
+	return strings.TrimPrefix(begins, "\x00")
 }
 
 // Attr returns a method or the cell of a column.

@@ -62,6 +62,7 @@ type headers struct {
 	schema *rows.Schema // the last one, and its header
 	last   *header
 	root   *header // the header without columns: those of dicts derive from it
+	buf    []string
 }
 
 func (hs *headers) of(s *rows.Schema) *header {
@@ -84,7 +85,7 @@ func (hs *headers) row(v starlark.Value) (*Row, bool, error) {
 	case *Row:
 		return v, true, nil
 	case *starlark.Dict:
-		names := make([]string, 0, v.Len())
+		names := hs.buf[:0]
 		cells := make([]starlark.Value, 0, v.Len())
 		for k, e := range v.Entries() {
 			name, ok := starlark.AsString(k)
@@ -94,6 +95,7 @@ func (hs *headers) row(v starlark.Value) (*Row, bool, error) {
 			names = append(names, name)
 			cells = append(cells, e)
 		}
+		hs.buf = names
 		return newRow(hs.named(names), cells), true, nil
 	case *starlarkstruct.Struct:
 		names := v.AttrNames()
