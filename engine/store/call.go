@@ -211,7 +211,7 @@ func (s *Store) wrap(ctx context.Context, c Call, err error) error {
 	if fe, ok := err.(*fault.Error); ok && fe.Err != nil {
 		err = fe.Err // its code is said by the wrap
 	}
-	class.Hint = s.redact(class.Hint)
+	class.Hint, class.RequestID = s.redact(class.Hint), s.redact(class.RequestID)
 	return &fault.Error{Op: c.Op, Resource: s.name, Key: s.redact(c.Key), Class: class, Err: s.clean(err)}
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -20,6 +21,9 @@ type pattern struct {
 
 // matchAll is what an empty pattern and ** mean.
 func matchAll(string) bool { return true }
+
+// maxWays bounds the combinations of alternatives in one pattern: {a,b}{c,d} has four.
+const maxWays = 1000
 
 const meta = `*?[{\`
 
@@ -75,7 +79,9 @@ func checkPattern(text string) error {
 	bad := func(pos int, what, remedy string) error {
 		return fault.Hinted(fault.InvalidArgument, remedy, "pattern %q: %s at position %d", text, what, pos+1)
 	}
-	var braces []int
+	type group struct{ pos, choices int }
+	var braces []group
+	ways := 1
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
 		case '\\':
@@ -89,19 +95,30 @@ func checkPattern(text string) error {
 			}
 			i = end
 		case '{':
-			braces = append(braces, i)
+			braces = append(braces, group{i, 1})
+		case ',':
+			if len(braces) > 0 {
+				braces[len(braces)-1].choices++
+			}
 		case '}':
 			if len(braces) == 0 {
 				return bad(i, `a "}" without its "{"`, `Write "\}" for a brace in the key.`)
+			}
+			// Each key may have to be held against every combination: hundreds of them would stop a listing.
+			if ways *= braces[len(braces)-1].choices; ways > maxWays {
+				return bad(braces[len(braces)-1].pos, fmt.Sprintf("more than %d combinations of alternatives", maxWays), "List with a simpler pattern, or in several listings.")
 			}
 			braces = braces[:len(braces)-1]
 		}
 	}
 	if len(braces) > 0 {
-		return bad(braces[len(braces)-1], `a "{" that is not closed`, `Close it as in {a,b}, or write "\{" for a brace in the key.`)
+		return bad(braces[len(braces)-1].pos, `a "{" that is not closed`, `Close it as in {a,b}, or write "\{" for a brace in the key.`)
 	}
 	if strings.IndexByte(text, 0) >= 0 {
 		return bad(strings.IndexByte(text, 0), "a NUL byte", "Take it out: no key holds one.")
+	}
+	if !utf8.ValidString(text) {
+		return fault.New(fault.InvalidArgument, "pattern %q is not valid UTF-8", text)
 	}
 	if !doublestar.ValidatePattern(text) { // what the checks above may have missed
 		return fault.New(fault.InvalidArgument, "pattern %q is not valid", text)
