@@ -1,6 +1,7 @@
-//go:build linux
+//go:build linux && !race
 
-// Linux tells the peak memory of a process in KiB; other systems tell it in other units or not at all.
+// Linux tells the peak memory of a process in KiB; other systems tell it in other units or not at all. The race detector
+// takes many times as much.
 
 package format
 

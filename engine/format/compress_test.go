@@ -57,7 +57,7 @@ func TestCompression(t *testing.T) {
 			}
 		}
 		good := pack(t, c, text, text)
-		for range 60 {
+		for range 25 {
 			cut := rng.IntN(len(good))
 			if len(pack(t, c, text)) == cut {
 				continue // a whole member
