@@ -22,6 +22,9 @@ func freeze(r *Run, vs ...starlark.Value) error {
 	return nil
 }
 
+// holder is a value of the host, always a pointer, that holds values of scripts: a stream, a row.
+type holder interface{ held() []starlark.Value }
+
 // checkNesting walks the containers below vs without recursion and returns an error where they nest too deeply.
 func checkNesting(limit int, vs ...starlark.Value) error {
 	type item struct {
@@ -32,7 +35,7 @@ func checkNesting(limit int, vs ...starlark.Value) error {
 	seen := map[any]int{} // the depth at which a container was last looked into
 	push := func(v starlark.Value, depth int) {
 		switch v.(type) {
-		case *starlark.List, starlark.Tuple, *starlark.Dict, *starlark.Set, *starlark.Function, *starlarkstruct.Struct:
+		case *starlark.List, starlark.Tuple, *starlark.Dict, *starlark.Set, *starlark.Function, *starlarkstruct.Struct, holder:
 			stack = append(stack, item{v, depth})
 		}
 	}
@@ -57,6 +60,10 @@ func checkNesting(limit int, vs ...starlark.Value) error {
 		}
 		seen[key] = it.depth
 		switch v := it.v.(type) {
+		case holder:
+			for _, e := range v.held() {
+				push(e, it.depth+1)
+			}
 		case *starlark.List:
 			for i := range v.Len() {
 				push(v.Index(i), it.depth+1)

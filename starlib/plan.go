@@ -138,3 +138,31 @@ func (p *Plan) lazy() bool {
 func (s *Step) calls() bool {
 	return s.Fn != nil || slices.ContainsFunc(s.Add, func(a Added) bool { return a.Fn != nil })
 }
+
+// held appends the functions and values that running the plan uses.
+func (p *Plan) held(out []starlark.Value) []starlark.Value {
+	plans := p.Source.Plans
+	fn := func(f *FuncRef) {
+		if f != nil {
+			out = append(out, f.fn)
+		}
+	}
+	if p.Source.values != nil {
+		out = append(out, p.Source.values)
+	}
+	if p.Source.Read != nil {
+		fn(p.Source.Read.OnBadFn)
+	}
+	for _, s := range p.Steps {
+		fn(s.Fn)
+		for _, a := range s.Add {
+			fn(a.Fn)
+			out = append(out, a.value)
+		}
+		plans = append(plans[:len(plans):len(plans)], s.Plans...)
+	}
+	for _, q := range plans {
+		out = q.held(out)
+	}
+	return out
+}

@@ -347,11 +347,20 @@ func (r *Row) Hash() (uint32, error) {
 
 // Freeze freezes the cells: the row itself never changes.
 func (r *Row) Freeze() {
+	for _, v := range r.held() {
+		v.Freeze()
+	}
+}
+
+// held are the cells that are values of the script's own.
+func (r *Row) held() []starlark.Value {
+	var out []starlark.Value
 	for _, v := range r.cells {
 		if v != nil {
-			v.Freeze()
+			out = append(out, v)
 		}
 	}
+	return out
 }
 
 func (*Row) Type() string           { return "row" }

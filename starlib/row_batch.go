@@ -20,7 +20,7 @@ type batcher struct {
 	wrap string // values that are no rows become rows of this one column; "" refuses them
 }
 
-// of returns the rows of a chunk as one batch.
+// of returns the rows of a chunk as one batch, numbered as the step sees them, for messages.
 func (t *batcher) of(c chunk) (*rows.Batch, error) {
 	b := c.batch
 	if b == nil {
@@ -28,6 +28,11 @@ func (t *batcher) of(c chunk) (*rows.Batch, error) {
 		if b, err = t.gather(c.vals); err != nil {
 			return nil, err
 		}
+	}
+	if b.First != t.n {
+		moved := *b
+		moved.First = t.n
+		b = &moved
 	}
 	t.n += int64(b.N)
 	return b, nil

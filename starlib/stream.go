@@ -32,7 +32,6 @@ func (s *Stream) Plan() *Plan { return s.plan }
 
 func (*Stream) Type() string          { return "stream" }
 func (*Stream) Truth() starlark.Bool  { return true }
-func (*Stream) Freeze()               {}
 func (*Stream) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable type: stream") }
 
 // String names the source and the steps: stream(raw.read("*.csv").filter().sort()).
@@ -45,6 +44,16 @@ func (s *Stream) Iterate() starlark.Iterator {
 	it.err = it.start(newExec(s.run, nil), s.plan)
 	return it
 }
+
+// Freeze freezes the functions and values of the plan: other threads may run it at the same time.
+func (s *Stream) Freeze() {
+	for _, v := range s.held() {
+		v.Freeze()
+	}
+}
+
+// held are the functions and values of the plan.
+func (s *Stream) held() []starlark.Value { return s.plan.held(nil) }
 
 // In returns the stream as one of another scope: a stream that one thread made and another consumes fails in the scope of
 // the consumer.

@@ -128,7 +128,7 @@ func (g *grouper) add(b *Batch) error {
 			size, err := g.accums[k][n].add(&b.Cols[c], i)
 			if err != nil {
 				return fault.Hinted(fault.InvalidArgument, "Read the column with types=, or cast it first.",
-					"row %d: %s of column %q: %w", b.First+int64(i), g.aggs[k].Op, g.aggs[k].Column, err)
+					"row %d: %s of column %q: %w", b.First+int64(i)+1, g.aggs[k].Op, g.aggs[k].Column, err)
 			}
 			if size > 0 {
 				if err := g.m.add(size); err != nil {

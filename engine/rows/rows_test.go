@@ -295,7 +295,7 @@ func TestTransforms(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	if _, err := Cast(map[string]Type{"a": Bool, "b": Bool})(b); !fault.Is(err, fault.BadRow) || err.Error() != `bad_row: row 0: column "b": got int, want bool: "2"` {
+	if _, err := Cast(map[string]Type{"a": Bool, "b": Bool})(b); !fault.Is(err, fault.BadRow) || err.Error() != `bad_row: row 1: column "b": got int, want bool: "2"` {
 		t.Error(err)
 	}
 	if x := With(b, "b", absentColumn(2), nil); show(x) != "a=1 c=2\na= \n" {

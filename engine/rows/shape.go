@@ -145,7 +145,7 @@ func Cast(types map[string]Type) Transform {
 			if res.Cols[i], err = castColumn(&b.Cols[i], out.Types[i], b.N); err != nil {
 				e := err.(*castError)
 				return nil, fault.Hinted(fault.BadRow, "Correct or filter such rows before the cast.",
-					"row %d: column %q: %w: %.80q", b.First+int64(e.row), b.Schema.Names[i], e.err, fmt.Sprint(e.val))
+					"row %d: column %q: %w: %.80q", b.First+int64(e.row)+1, b.Schema.Names[i], e.err, fmt.Sprint(e.val))
 			}
 		}
 		return res, nil
