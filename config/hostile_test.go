@@ -115,7 +115,7 @@ func loadHostile(t *testing.T, file string, src []byte, values bool) {
 	if err := Render(&b, out, 80, false); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(start); d > 20*time.Second {
+	if d := time.Since(start); d > 20*time.Second && !raceOn {
 		t.Errorf("took %v", d)
 	}
 	if !diags.HasErrors() {
@@ -158,6 +158,9 @@ func TestHostileFiles(t *testing.T) {
 
 func hostileChild(t *testing.T) {
 	counts := []int{150, 600, 100_000}
+	if raceOn {
+		counts = counts[:2]
+	}
 	if os.Getenv("DSRUN_TEST_LONG") == "1" {
 		counts = []int{3, 150, 190, 600, 5_000, 100_000, 1_000_000, 3_000_000}
 	}
@@ -259,9 +262,9 @@ func TestBlowUp(t *testing.T) {
 		"distinct":      "locals {\n a = distinct([for i in split(\"\", \"" + long + "\") : i])\n}\n",
 		"json depth":    "locals {\n a = jsondecode(\"" + strings.Repeat("[", 100_000) + "\")\n}\n",
 		"repeat refs":   "locals {\n s = \"" + long + "\"\n a = \"" + strings.Repeat("${local.s}", 5_000) + "\"\n}\n",
-		"deep chain":    deepChain(20_000),
+		"deep chain":    deepChain(5_000),
 		"deep value":    deepValue(5_000),
-		"number text":   "locals {\n a = \"" + strings.Repeat("9", 900_000) + "\" * 1\n}\n",
+		"number text":   "locals {\n a = \"" + strings.Repeat("9", 300_000) + "\" * 1\n}\n",
 	} {
 		start := time.Now()
 		c, diags := Load([]File{{Name: "a.dsrun.hcl", Bytes: []byte(src)}}, Options{Schemas: testSchemas()})
@@ -270,7 +273,7 @@ func TestBlowUp(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 		t.Logf("%s: %v", name, time.Since(start))
-		if d := time.Since(start); d > 10*time.Second {
+		if d := time.Since(start); d > 10*time.Second && !raceOn {
 			t.Errorf("%s: took %v", name, d)
 		}
 		for _, d := range diags {
