@@ -18,6 +18,7 @@ type guard struct {
 	s    *Store
 	prog Progress
 	idle func(error) // ends the try when the driver takes no byte for a while; nil does not
+	own  bool        // the portable layer reads, not a driver: the bytes are counted when they go on
 
 	mu     sync.Mutex
 	opened bool
@@ -38,7 +39,7 @@ func (g *guard) Open(ctx context.Context) (io.ReadCloser, error) {
 	err := contain(func() (err error) { rc, err = g.body.Open(ctx); return err })
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.n > 0 {
+	if g.n > 0 && !g.own {
 		g.prog.Bytes(0, -g.n)
 	}
 	g.opened, g.done, g.n, g.err = true, false, 0, nil
@@ -138,7 +139,7 @@ func (r *guardReader) Read(p []byte) (int, error) {
 	}
 	r.g.mu.Unlock()
 	r.err = err
-	if n > 0 {
+	if n > 0 && !r.g.own {
 		r.g.s.o.Stats.BytesWritten.Add(int64(n))
 		r.g.prog.Bytes(0, int64(n))
 	}

@@ -194,3 +194,25 @@ func FuzzPattern(f *testing.F) {
 		}
 	})
 }
+
+// Counters count each byte once, whichever way it takes.
+func TestStatsCountOnce(t *testing.T) {
+	ctx := context.Background()
+	for _, n := range []int64{10, 5 << 10, 100 << 10} {
+		for _, size := range []int64{n, -1} {
+			for name, d := range map[string]Driver{"one call": newMem(), "parts": newParts(PartLimits{Count: 100})} {
+				s := newStore(t, d, Options{})
+				if _, err := s.Put(ctx, "k", ReaderBody(badSource(n, io.EOF), size), WriteOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := s.ReadAll(ctx, "k", 1<<30); err != nil {
+					t.Fatal(err)
+				}
+				st := s.Stats()
+				if st.BytesWritten.Load() != n || st.BytesRead.Load() != n || st.Stored.Load() != 1 || st.Opened.Load() != 1 || st.Errors.Load() != 0 {
+					t.Errorf("%s, %d bytes, declared %d: written %d, read %d", name, n, size, st.BytesWritten.Load(), st.BytesRead.Load())
+				}
+			}
+		}
+	}
+}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"io"
 
 	"github.com/dsrun/dsrun/engine/fault"
 )
@@ -112,8 +111,8 @@ func (s *Store) uploadBody(ctx context.Context, c Call, b Body, po PutOptions) (
 // uploadOnce stores a body whose bytes are to be read once, in order.
 func (s *Store) uploadOnce(ctx context.Context, c Call, mp Multiparter, parts bool, b Body, po PutOptions) (Entry, error) {
 	g := s.guard(ctx, b)
-	g.prog = noProgress{} // counted when they go to the driver
-	src, err := g.open(ctx)
+	g.own = true
+	src, err := g.Open(ctx)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -198,15 +197,6 @@ func (s *Store) conflict(err error, po PutOptions, tries int) error {
 		class.Hint = "An earlier try of this very write may have stored the object: look at it before writing again."
 	}
 	return &fault.Error{Class: class, Err: err}
-}
-
-// open opens the guarded source for the portable layer's own reading.
-func (g *guard) open(ctx context.Context) (io.ReadCloser, error) {
-	rc, err := g.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return rc, nil
 }
 
 // fresh returns a context for cleaning up after ctx has ended.
