@@ -10,7 +10,7 @@ import (
 	"github.com/dsrun/dsrun/engine/fault"
 )
 
-// hiddenFile is the file name of the helper functions that are written in Starlark.
+// hiddenFile is the file name of the functions that are written in Starlark.
 const hiddenFile = "<hidden>"
 
 // hidden are the functions that rewritten trees call, by names that cannot be written in a script.
@@ -268,7 +268,7 @@ func inplaceAdd(t *starlark.Thread, x, y starlark.Value) (starlark.Value, error)
 	if err != nil {
 		return nil, err
 	}
-	return starlark.Call(t, helpers["iadd"], starlark.Tuple{list, v}, nil)
+	return starlark.Call(t, interpreted["iadd"], starlark.Tuple{list, v}, nil)
 }
 
 // inplaceOr is x |= y.
@@ -281,13 +281,13 @@ func inplaceOr(t *starlark.Thread, x, y starlark.Value) (starlark.Value, error) 
 	if err := runOf(t).Charge(entrySize * int64(d.Len())); err != nil {
 		return nil, err
 	}
-	return starlark.Call(t, helpers["ior"], starlark.Tuple{x, y}, nil)
+	return starlark.Call(t, interpreted["ior"], starlark.Tuple{x, y}, nil)
 }
 
-// helpers are operations as the interpreter itself performs them, with its own words for what is wrong.
-var helpers = compileHelpers()
+// interpreted are operations as the interpreter itself performs them, with its own words for what is wrong.
+var interpreted = compileInterpreted()
 
-func compileHelpers() starlark.StringDict {
+func compileInterpreted() starlark.StringDict {
 	src := "def iadd(x, y):\n    x += y\n    return x\n\ndef ior(x, y):\n    x |= y\n    return x\n"
 	for name := range checkedAttrs {
 		src += "\ndef attr_" + name + "(x):\n    return x." + name + "\n"

@@ -72,7 +72,7 @@ func checkedAttr(t *starlark.Thread, x starlark.Value, name string) (starlark.Va
 			return v, nil
 		}
 	}
-	return starlark.Call(t, helpers["attr_"+name], starlark.Tuple{x}, nil) // says what is wrong
+	return starlark.Call(t, interpreted["attr_"+name], starlark.Tuple{x}, nil) // says what is wrong
 }
 
 func chargeLarge(t *starlark.Thread, n int64) error {

@@ -23,12 +23,19 @@ func (r *Run) scriptError(err error) *ScriptError {
 	return &ScriptError{Message: message(cause), Frames: r.frames(err), Err: coded(cause)}
 }
 
-// behind returns the failure that cancelled the thread when err is its cancellation, else err.
+// behind returns the failure behind err: the cause when it is the cancellation of the thread, or what follows of an
+// iterator that failed (it looks like one that ended); else err itself.
 func (r *Run) behind(err error) error {
-	if err == nil || !cancelled(err) {
+	if err == nil || uncatchable(err) {
 		return err
 	}
-	if why := r.Err(); why != nil {
+	r.mu.Lock()
+	cause := r.cause
+	r.mu.Unlock()
+	if cause != nil && r.Ctx.Err() == nil {
+		return cause
+	}
+	if why := r.Err(); why != nil && cancelled(err) {
 		return why
 	}
 	return err
@@ -85,7 +92,7 @@ func (r *Run) frames(err error) []Frame {
 		if hidden[c.Name] != nil || file == hiddenFile {
 			continue
 		}
-		if f := r.session.loader.file(file); f != nil {
+		if f := r.execution.loader.file(file); f != nil {
 			frames = append(frames, f.frame(c.Name, c.Pos))
 		} else {
 			frames = append(frames, Frame{Func: c.Name})

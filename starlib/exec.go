@@ -25,8 +25,8 @@ func (p *Program) Run(ctx context.Context, o RunOptions) (err error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &session{cancel: cancel, meter: newMeter(o.Limits), out: &printer{w: o.Stdout, tty: o.TTY}, clock: o.Clock, program: p}
-	r := &Run{Ctx: ctx, Host: o.Host, Limits: o.Limits, session: s}
+	s := &execution{cancel: cancel, meter: newMeter(o.Limits), out: &printer{w: o.Stdout, tty: o.TTY}, clock: o.Clock, program: p}
+	r := &Run{Ctx: ctx, Host: o.Host, Limits: o.Limits, execution: s}
 	predeclared := starlark.StringDict{}
 	for name, v := range universal {
 		predeclared[name] = v
@@ -67,7 +67,7 @@ func (p *Program) exec(r *Run, thread *starlark.Thread, args map[string]string) 
 	if _, err := arguments(p.declared(), args); err != nil {
 		return err
 	}
-	globals, err := p.file.program.Init(thread, r.session.loader.predeclared)
+	globals, err := p.file.program.Init(thread, r.execution.loader.predeclared)
 	if err != nil {
 		return err
 	}
@@ -95,15 +95,15 @@ func (r *Run) contained(where string, fn func() error) (err error) {
 
 // Clock returns the clock of the run.
 func (r *Run) Clock() clock.Clock {
-	if r == nil || r.session.clock == nil {
+	if r == nil || r.execution.clock == nil {
 		return clock.Real
 	}
-	return r.session.clock
+	return r.execution.clock
 }
 
 // Modules returns the source files of the run so far by path, with their syntax trees.
 func (r *Run) Modules() map[string]*SourceFile {
-	l := r.session.loader
+	l := r.execution.loader
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := make(map[string]*SourceFile, len(l.files))

@@ -15,7 +15,7 @@ var fnHelp = Declare(Func{
 }, func(p *Params) Impl {
 	x := p.Value("x", "What to explain.").Optional().Positional()
 	return func(c *Call) (starlark.Value, error) {
-		ws := c.Run.session.program.words
+		ws := c.Run.execution.program.words
 		text := overview(ws)
 		if x.Set(c) {
 			text = explain(ws, x.Get(c))

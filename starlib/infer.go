@@ -75,7 +75,7 @@ func harmless(f *syntax.File) map[place]bool {
 func (in *inference) plain(op syntax.Token, x, y syntax.Expr) bool {
 	switch op {
 	case syntax.PLUS:
-		return in.expr(x) >= scalar || in.expr(y) >= scalar || isLiteral(x) && isLiteral(y)
+		return in.expr(x) >= scalar || in.expr(y) >= scalar || isShort(x) || isShort(y)
 	case syntax.STAR:
 		return in.expr(x) == small && in.expr(y) == small
 	case syntax.PERCENT:
@@ -89,6 +89,13 @@ func (in *inference) plain(op syntax.Token, x, y syntax.Expr) bool {
 func isLiteral(e syntax.Expr) bool {
 	_, ok := unparen(e).(*syntax.Literal)
 	return ok
+}
+
+// isShort reports whether e is a short literal. Adding it to a text adds little, so that it takes many steps to grow,
+// between which the limits are looked at.
+func isShort(e syntax.Expr) bool {
+	l, ok := unparen(e).(*syntax.Literal)
+	return ok && len(l.Raw) <= freeSize
 }
 
 // collect records what a node assigns.

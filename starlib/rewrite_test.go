@@ -163,7 +163,7 @@ func resolveText(err error) string {
 func testThread(t testing.TB) (*starlark.Thread, *report) {
 	l := Limits{Memory: 4 << 30}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	r := &Run{Ctx: ctx, Limits: l, session: &session{cancel: cancel, meter: newMeter(l), out: &printer{}}}
+	r := &Run{Ctx: ctx, Limits: l, execution: &execution{cancel: cancel, meter: newMeter(l), out: &printer{}}}
 	th := r.NewThread("test")
 	rep := &report{}
 	starlarktest.SetReporter(th, rep)

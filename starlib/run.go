@@ -23,17 +23,17 @@ type Run struct {
 	Limits  Limits
 	Indices []int // the positions of the enclosing parallel items, outermost first; do not modify
 
-	session *session
-	mu      sync.Mutex
-	cause   error // of a failure that an iterator could not return
-	threads []*starlark.Thread
-	stops   []func() bool
-	open    []*tracked
-	ended   bool
+	execution *execution
+	mu        sync.Mutex
+	cause     error // of a failure that an iterator could not return
+	threads   []*starlark.Thread
+	stops     []func() bool
+	open      []*tracked
+	ended     bool
 }
 
-// session is what all scopes of one execution share.
-type session struct {
+// execution is what all scopes of one execution share.
+type execution struct {
 	cancel  context.CancelCauseFunc
 	meter   *meter
 	out     *printer
@@ -55,12 +55,12 @@ func runOf(thread *starlark.Thread) *Run {
 
 // NewThread returns a thread of the scope, with the limits of the run. It is cancelled when Ctx ends.
 func (r *Run) NewThread(name string) *starlark.Thread {
-	t := &starlark.Thread{Name: name, Print: r.session.out.print}
-	if r.session.loader != nil {
-		t.Load = r.session.loader.load
+	t := &starlark.Thread{Name: name, Print: r.execution.out.print}
+	if r.execution.loader != nil {
+		t.Load = r.execution.loader.load
 	}
 	t.SetLocal(runKey, r)
-	r.session.meter.watch(t, r)
+	r.execution.meter.watch(t, r)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.threads = append(r.threads, t)
@@ -70,7 +70,7 @@ func (r *Run) NewThread(name string) *starlark.Thread {
 
 // fork returns a scope below r for one parallel item.
 func (r *Run) fork(ctx context.Context, index int) *Run {
-	return &Run{Ctx: ctx, Host: r.Host, Limits: r.Limits, Indices: append(slices.Clip(r.Indices), index), session: r.session}
+	return &Run{Ctx: ctx, Host: r.Host, Limits: r.Limits, Indices: append(slices.Clip(r.Indices), index), execution: r.execution}
 }
 
 // Charge asks for n bytes before they are allocated. Its error, of code limit, says that the memory limit would be
@@ -79,7 +79,7 @@ func (r *Run) Charge(n int64) error {
 	if r == nil {
 		return nil
 	}
-	return r.session.meter.charge(r, n)
+	return r.execution.meter.charge(r, n)
 }
 
 // Fail remembers err as the cause of a failure that cannot be returned where it happens (an iterator's Next) and stops
@@ -111,7 +111,7 @@ func (r *Run) Err() error {
 
 // stop ends the whole run because of a limit: nothing can catch err.
 func (r *Run) stop(err error) {
-	r.session.cancel(err)
+	r.execution.cancel(err)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range r.threads {

@@ -39,7 +39,7 @@ func TestSecretsAreOutOfReach(t *testing.T) {
 			visit = func(v starlark.Value, path string, depth int) {
 				values++
 				text := v.String()
-				out.WriteString(path + " " + text + "\n" + explain(c.Run.session.program.words, v) + "\n")
+				out.WriteString(path + " " + text + "\n" + explain(c.Run.execution.program.words, v) + "\n")
 				if s, err := encodeJSON(c.Thread, v, ""); err == nil {
 					out.WriteString(s + "\n")
 				} else {
