@@ -3,12 +3,14 @@
 package nulls3
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,6 +30,9 @@ const (
 	modifiedHTTP = "Fri, 02 Jan 2026 03:04:05 GMT"
 	etag         = `"0123456789abcdef0123456789abcdef"`
 )
+
+// maxPage is the most keys of a page, as in S3.
+const maxPage = 1000
 
 // zeros is what objects hold.
 var zeros [1 << 20]byte
@@ -143,29 +148,44 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 }
 
 // key returns key i; keys ascend with i.
-func (s *Server) key(i int) string { return string(s.appendKey(nil, i)) }
-
-func (s *Server) appendKey(b []byte, i int) []byte {
+func (s *Server) key(i int) string {
 	if s.Prefixes > 0 {
-		b = append(b, 'p')
-		b = append(appendDigits(b, i/s.perPrefix(), 5), '/')
+		return fmt.Sprintf("p%05d/key-%010d", i/s.perPrefix(), i)
 	}
-	return appendDigits(append(b, "key-"...), i, 10)
+	return fmt.Sprintf("key-%010d", i)
 }
 
 func (s *Server) perPrefix() int { return (s.Keys + s.Prefixes - 1) / s.Prefixes }
 
-// appendDigits writes n with width digits.
-func appendDigits(b []byte, n, width int) []byte {
-	at := len(b)
-	for range width {
-		b = append(b, '0')
+// pages holds rendered pages of entries, in which only the digits of the keys are written anew.
+var pages sync.Pool
+
+// entries renders the entries of keys i to i+n. What it returns goes back to pages.
+func (s *Server) entries(i, n int) (*[]byte, []byte) {
+	one := fmt.Sprintf("<Contents><Key>%s</Key><LastModified>"+modifiedXML+"</LastModified><ETag>&quot;0123456789abcdef0123456789abcdef&quot;</ETag>"+
+		"<Size>%d</Size><StorageClass>STANDARD</StorageClass></Contents>", s.key(0), s.Size)
+	p, ok := pages.Get().(*[]byte)
+	if !ok || len(*p) != maxPage*len(one) || !bytes.HasSuffix(*p, []byte(one[len("<Contents><Key>")+len(s.key(0)):])) {
+		b := []byte(strings.Repeat(one, maxPage))
+		p = &b
 	}
-	for i := at + width - 1; n > 0 && i >= at; i-- {
+	number := len("<Contents><Key>") + len(s.key(0)) - 10
+	for j := range n {
+		at := (*p)[j*len(one):]
+		if s.Prefixes > 0 {
+			digits(at[len("<Contents><Key>p"):][:5], (i+j)/s.perPrefix())
+		}
+		digits(at[number:][:10], i+j)
+	}
+	return p, (*p)[:n*len(one)]
+}
+
+// digits fills b with the last digits of n.
+func digits(b []byte, n int) {
+	for i := len(b) - 1; i >= 0; i-- {
 		b[i] = byte('0' + n%10)
 		n /= 10
 	}
-	return b
 }
 
 // from returns the number of the first key >= k.
@@ -175,7 +195,7 @@ func (s *Server) from(k string) int {
 
 // list writes a page of ListObjectsV2. Its tokens are numbers of keys.
 func (s *Server) list(w http.ResponseWriter, bucket, prefix, delimiter, after, token, maxKeys string) {
-	limit := 1000
+	limit := maxPage
 	if n, err := strconv.Atoi(maxKeys); err == nil && n < limit {
 		limit = max(n, 0)
 	}
@@ -187,20 +207,19 @@ func (s *Server) list(w http.ResponseWriter, bucket, prefix, delimiter, after, t
 	if n, err := strconv.Atoi(token); err == nil {
 		i = max(i, n)
 	}
-	b := make([]byte, 0, 512+limit*260)
+	var b []byte
 	count := 0
-	for ; i < end && count < limit; count++ {
-		if dir := s.rollUp(i, prefix, delimiter); dir != "" {
-			b = append(append(append(b, "<CommonPrefixes><Prefix>"...), dir...), "</Prefix></CommonPrefixes>"...)
-			i = max(i+1, s.from(dir+"\xff"))
-			continue
+	if delimiter == "/" && s.Prefixes > 0 && !strings.Contains(prefix, "/") { // every key lies below the next "/"
+		for ; i < end && count < limit; count++ {
+			dir, _, _ := strings.Cut(s.key(i), "/")
+			b = fmt.Appendf(b, "<CommonPrefixes><Prefix>%s/</Prefix></CommonPrefixes>", dir)
+			i = max(i+1, s.from(dir+"/\xff"))
 		}
-		b = append(b, "<Contents><Key>"...)
-		b = s.appendKey(b, i)
-		b = append(b, "</Key><LastModified>"+modifiedXML+"</LastModified><ETag>&quot;0123456789abcdef0123456789abcdef&quot;</ETag><Size>"...)
-		b = strconv.AppendInt(b, s.Size, 10)
-		b = append(b, "</Size><StorageClass>STANDARD</StorageClass></Contents>"...)
-		i++
+	} else if count = max(min(limit, end-i), 0); count > 0 {
+		var p *[]byte
+		p, b = s.entries(i, count)
+		defer pages.Put(p)
+		i += count
 	}
 	head := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?>`+"\n"+`<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>%s</Name><Prefix>%s</Prefix><KeyCount>%d</KeyCount><MaxKeys>%d</MaxKeys>`,
 		escape(bucket), escape(prefix), count, limit)
@@ -215,18 +234,6 @@ func (s *Server) list(w http.ResponseWriter, bucket, prefix, delimiter, after, t
 	io.WriteString(w, head)
 	w.Write(b)
 	io.WriteString(w, tail)
-}
-
-// rollUp returns the prefix that stands for key i, or "".
-func (s *Server) rollUp(i int, prefix, delimiter string) string {
-	if delimiter != "/" {
-		return ""
-	}
-	k := s.key(i)
-	if n := strings.Index(k[len(prefix):], "/"); n >= 0 {
-		return k[:len(prefix)+n+1]
-	}
-	return ""
 }
 
 var escape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace
