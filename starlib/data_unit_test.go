@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dsrun/dsrun/engine/clock"
+	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/providers/memory"
 	"github.com/dsrun/dsrun/engine/rows"
 	"github.com/dsrun/dsrun/engine/store"
@@ -238,5 +239,58 @@ func TestBadRowsCounted(t *testing.T) {
 	h.must(t, `ds.lake.read("bad.csv", types = {"n": "int"}, on_bad = "skip").count()`)
 	if len(h.logs) != 1 || !strings.Contains(h.logs[0], "warn bad rows skipped store=lake path=bad.csv rows=2 first=bad.csv:3: record 2") {
 		t.Errorf("logs %q", h.logs)
+	}
+}
+
+// plainStore has no optional abilities and refuses one key.
+type plainStore struct {
+	store.Driver
+	bad string
+}
+
+func (p plainStore) Put(ctx context.Context, key string, b store.Body, o store.PutOptions) (store.Entry, error) {
+	if key == p.bad {
+		return store.Entry{}, fault.New(fault.PermissionDenied, "key refused")
+	}
+	return p.Driver.Put(ctx, key, b, o)
+}
+
+func (p plainStore) Delete(ctx context.Context, key string, c store.Cond) error {
+	if key == p.bad {
+		return fault.New(fault.PermissionDenied, "key refused")
+	}
+	return p.Driver.Delete(ctx, key, c)
+}
+
+// TestPartialFailure: with collect the failures are values, with fail the first is raised and nothing after it runs.
+func TestPartialFailure(t *testing.T) {
+	h := newDataHost(t)
+	h.addStore(t, "part", plainStore{memory.New("part", 1<<30, clock.Real), "raw/a.csv"}, store.Options{})
+	out := h.must(t, `
+r = ds.lake.copy("raw/*.csv", ds.part, on_error = "collect")
+print(r.copied, [(f.path, f.code) for f in r.failed], r.bytes, r.client_bytes)
+print("key refused" in r.failed[0].message)
+v, err = catch(ds.lake.copy, "raw/*.csv", ds.part, overwrite = "always")
+print(err.code)
+`)
+	if want := "1 [(\"raw/a.csv\", \"permission_denied\")] 11 11\nTrue\npermission_denied\n"; out != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+	d := memory.New("some", 1<<30, clock.Real)
+	seed := store.New("seed", "memory", d.Handle(), store.Options{})
+	for _, k := range []string{"a", "b", "c"} {
+		if _, err := seed.Put(t.Context(), k, store.BytesBody([]byte("x")), store.WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.addStore(t, "some", plainStore{d, "b"}, store.Options{})
+	out = h.must(t, `
+r = ds.some.delete_all("**", on_error = "collect")
+print(r.deleted, [(f.path, f.code) for f in r.failed])
+v, err = catch(ds.some.delete_all, "**")
+print(err.code, [o.path for o in ds.some.list()])
+`)
+	if want := "2 [(\"b\", \"permission_denied\")]\npermission_denied [\"b\"]\n"; out != want {
+		t.Errorf("got %q, want %q", out, want)
 	}
 }
