@@ -35,7 +35,8 @@ func newGuard(allow []netip.Prefix) *guard { return &guard{allow} }
 
 // control is called with the address that is about to be connected to, after the name was resolved, so that a name
 // server that changes its answer gains nothing.
-func (g *guard) control(_ context.Context, _, address string, _ syscall.RawConn) error {
+func (g *guard) control(_ context.Context, _, address string, c syscall.RawConn) error {
+	boundUnsent(c)
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
 		return fault.New(fault.PermissionDenied, "connecting to %q is refused: it is no address", address)

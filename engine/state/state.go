@@ -213,8 +213,17 @@ func (s *State) Lock(ctx context.Context, name string) (unlock func() error, err
 		f.Close()
 		return nil, err
 	}
-	return sync.OnceValue(f.Close), nil // closing lets go of the lock
+	edge.Lock()
+	edge.Unlock()
+	return sync.OnceValue(func() error {
+		edge.Lock()
+		edge.Unlock()
+		return f.Close() // lets go of the lock
+	}), nil
 }
+
+// edge orders memory between goroutines that hold one lock after another: the Go memory model knows nothing of flock.
+var edge sync.Mutex
 
 // Close frees the folder.
 func (s *State) Close() error { return s.root.Close() }

@@ -162,6 +162,9 @@ var streamChecks = []check{
 		if err != stop || n != len(s.Received(t, d.Driver)) || n >= 100000 {
 			t.Errorf("onError says stop: %d accepted, %d on the bus, %v", n, len(s.Received(t, d.Driver)), err)
 		}
+		if calls := d.Calls(); d.Limits().Ordered && !slices.Contains(ids(calls[len(calls)-1]), "e3") {
+			t.Errorf("%v was sent after the event that ends the publishing", ids(calls[len(calls)-1]))
+		}
 	}},
 	// A service that refuses a whole batch because of one event: the others get through.
 	{"one spoils the batch", func(t testing.TB, s *suite) {

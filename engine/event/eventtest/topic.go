@@ -89,6 +89,7 @@ var topicChecks = []check{
 			if missing {
 				return gone
 			}
+			time.Sleep(5 * time.Millisecond)
 			return nil
 		}
 		_, err := tp.Publish(t.Context(), event.Event{Type: "x"})

@@ -64,6 +64,7 @@ type writer struct {
 	dropped bool
 	onHead  func(h http.Header) // changes the head before it goes
 	piece   int                 // with pause: bytes between two pauses
+	since   int                 // the last pause
 	pause   time.Duration
 	flip    int64 // byte whose lowest bit is inverted; < 0 none
 	flips   bool
@@ -95,7 +96,7 @@ func (w *writer) Write(p []byte) (total int, err error) {
 			k = int(max(0, w.at-w.n))
 		}
 		if w.piece > 0 {
-			k = min(k, w.piece)
+			k = min(k, w.piece-w.since)
 		}
 		var n int
 		n, err = w.pass(p[:k])
@@ -122,7 +123,8 @@ func (w *writer) pass(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.n += int64(n)
 	atomic.AddInt64(&w.x.rec.Sent, int64(n))
-	if w.piece > 0 && err == nil {
+	if w.since += n; w.piece > 0 && w.since >= w.piece && err == nil {
+		w.since = 0
 		w.Flush()
 		w.x.wait(w.pause)
 	}
@@ -135,7 +137,8 @@ type reader struct {
 	x     *Exchange
 	at    int64
 	act   func()
-	piece int
+	piece int // with pause: bytes between two pauses
+	since int // the last pause
 	pause time.Duration
 }
 
@@ -149,10 +152,13 @@ func (r *reader) Read(p []byte) (int, error) {
 		p = p[:min(int64(len(p)), r.at-got)]
 	}
 	if r.piece > 0 {
-		p = p[:min(len(p), r.piece)]
-		r.x.wait(r.pause)
+		p = p[:min(len(p), r.piece-r.since)]
 	}
 	n, err := r.ReadCloser.Read(p)
+	if r.since += n; r.piece > 0 && r.since >= r.piece && err == nil {
+		r.since = 0
+		r.x.wait(r.pause)
+	}
 	atomic.AddInt64(&r.x.rec.Received, int64(n))
 	return n, err
 }

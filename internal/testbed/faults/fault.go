@@ -38,8 +38,11 @@ func at(n int64, act func(x *Exchange) (drop bool)) Fault {
 // Cut ends the connection with FIN before byte n: a proxy or server that went away.
 func Cut(n int64) Fault { return at(n, func(x *Exchange) bool { x.abort(false); return true }) }
 
-// Reset ends the connection with RST before byte n.
-func Reset(n int64) Fault { return at(n, func(x *Exchange) bool { x.abort(true); return true }) }
+// Reset ends the connection with RST before byte n. What was sent has time to arrive first: a client's kernel drops it
+// otherwise, and tests could not count bytes.
+func Reset(n int64) Fault {
+	return at(n, func(x *Exchange) bool { x.wait(10 * time.Millisecond); x.abort(true); return true })
+}
 
 // ResetHead ends the connection with RST instead of an answer; the request took effect.
 func ResetHead() Fault {

@@ -45,6 +45,7 @@ type Server struct {
 	stop chan struct{} // closed at the end, for what stalls
 
 	mu       sync.Mutex
+	buffer   int
 	rules    []*rule
 	requests []*Request
 	onAccept func(n int) Accept
@@ -133,6 +134,14 @@ func (s *Server) OnAccept(f func(n int) Accept) {
 	s.onAccept = f
 }
 
+// SmallBuffer makes connections from now take no more than about n bytes that no one has read yet: what a client sent is
+// then what a slow server took, as over a slow network.
+func (s *Server) SmallBuffer(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buffer = n
+}
+
 // Requests returns what was asked so far, in order of arrival.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
@@ -194,6 +203,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	} else {
 		fault(x)
 	}
+	if x.W.status == 0 { // an answer without a body; its head may be changed too
+		x.W.WriteHeader(http.StatusOK)
+	}
 	s.mu.Lock()
 	rec.Status = x.W.status
 	s.mu.Unlock()
@@ -219,6 +231,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		if l.s.onAccept != nil {
 			what = l.s.onAccept(l.n)
 			l.n++
+		}
+		if t, ok := c.(*net.TCPConn); ok && l.s.buffer > 0 {
+			t.SetReadBuffer(l.s.buffer)
 		}
 		l.s.mu.Unlock()
 		switch what {
