@@ -212,6 +212,22 @@ func TestBadRepliesAreFound(t *testing.T) {
 	}
 }
 
+// A connection that breaks after the last byte has cost nothing; an altered body that the driver finds there has.
+func TestLostAfterTheLastByte(t *testing.T) {
+	for _, sums := range [][]string{nil, {"crc32c"}} {
+		for err, code := range map[error]fault.Code{errReset: "", fault.New(fault.DataLoss, "altered"): fault.DataLoss} {
+			d := newMem()
+			d.caps.Sums = sums
+			d.set("k", "0123456789")
+			d.body = func(_ string, _ int64, r io.Reader) io.Reader { return &cutAfter{r, 10, err} }
+			_, _, rerr := newStore(t, d, Options{}).ReadAll(context.Background(), "k", 100)
+			if fault.CodeOf(rerr) != code || d.count("get") != 1 {
+				t.Errorf("%v, sums %v: %v after %d requests", err, sums, rerr, d.count("get"))
+			}
+		}
+	}
+}
+
 // A sum of parts' sums is not the sum of the bytes, and an unknown algorithm is no reason to fail.
 func TestOnlySumsOfBytesAreChecked(t *testing.T) {
 	d := newMem()

@@ -19,8 +19,10 @@ func (r *Reader) resume(err error) error {
 	short := err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF)
 	class := r.s.classify(err)
 	if r.off == r.end {
-		// Every byte came, only the end of the reply is missing. A checksum of ours proves them; nothing else does.
-		if r.hash != nil && (short || class.Retryable()) && r.complete() == nil {
+		// Every byte came, only the end of the reply was lost. Where the object has a checksum it must agree; where it
+		// has none, the number of bytes is all that could be known. A driver that found the bytes altered says so with
+		// an error of another kind.
+		if (short || class.Retryable()) && r.complete() == nil {
 			r.err = io.EOF
 			r.release()
 			return nil
