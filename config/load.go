@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -106,6 +107,7 @@ func (l *loader) read(files []File) []*block {
 
 // parse reads one file. The body is nil when nothing of it can be used.
 func (l *loader) parse(f File, values bool) (*source, hcl.Body) {
+	f.Bytes = bytes.TrimPrefix(f.Bytes, []byte("\xef\xbb\xbf")) // a byte order mark, as some editors write
 	src := l.c.src.add(f, values)
 	if diags := prescan(f, src.json); diags.HasErrors() {
 		l.add(diags...)

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -405,5 +406,41 @@ func TestSizes(t *testing.T) {
 		if !diags.HasErrors() {
 			t.Errorf("%s is taken", text)
 		}
+	}
+}
+
+// TestConcurrentResolve resolves and shows from many goroutines at once: a Config is immutable.
+func TestConcurrentResolve(t *testing.T) {
+	c := load(t, lateSource+"locals {\n l = [{ a = 1 }, { a = 2 }][*].a\n}\ndatastore \"s3\" \"e\" {\n bucket = \"${env(\"BUCKET\")}${length(local.l)}\"\n}\n")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for _, d := range c.Decls {
+				w := &fakeSecrets{env: map[string]string{"BUCKET": strings.Repeat("b", i+2)}}
+				o, _, diags := c.Resolve(t.Context(), d, w)
+				c.Diags(diags)
+				if d.Name == "e" && o.(*s3Store).Bucket != strings.Repeat("b", i+2)+"2" {
+					t.Errorf("got %q", o.(*s3Store).Bucket)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestEncodings loads files as editors of other systems write them.
+func TestEncodings(t *testing.T) {
+	for name, src := range map[string]string{
+		"a.dsrun.hcl":      "\xef\xbb\xbfdatastore \"local\" \"d\" {\r\n  path = \"x\"\r\n}\r\n",
+		"a.dsrun.hcl.json": "\xef\xbb\xbf{\"datastore\": {\"local\": {\"d\": {\"path\": \"x\"}}}}\r\n",
+	} {
+		c, diags := Load([]File{{Name: name, Dir: "/conf", Bytes: []byte(src)}}, Options{Schemas: testSchemas()})
+		if diags.HasErrors() || len(c.Decls) != 1 {
+			t.Errorf("%s: %s", name, shown(c, diags))
+		}
+	}
+	c, diags := Load([]File{{Name: "a.dsrun.hcl", Bytes: []byte("\xff\xfea\x00=\x001\x00")}}, Options{Schemas: testSchemas()})
+	if len(diags) != 1 || !strings.Contains(diags[0].Detail, "UTF-16") {
+		t.Error(shown(c, diags))
 	}
 }

@@ -28,6 +28,9 @@ func prescan(f File, json bool) hcl.Diagnostics {
 	}
 	if i := badByte(f.Bytes); i >= 0 {
 		rng := rangeAt(f.Name, f.Bytes, i, i+1)
+		if bytes.HasPrefix(f.Bytes, []byte("\xff\xfe")) || bytes.HasPrefix(f.Bytes, []byte("\xfe\xff")) {
+			return hcl.Diagnostics{errorAt(startOf(f.Name), "Invalid character encoding", "The file is UTF-16. Save it as UTF-8.")}
+		}
 		if f.Bytes[i] == 0 {
 			return hcl.Diagnostics{errorAt(rng, "NUL byte", "The file holds a NUL byte: it is not a text file, or it was damaged. Write it again as UTF-8 text.")}
 		}
@@ -36,8 +39,31 @@ func prescan(f File, json bool) hcl.Diagnostics {
 	if json {
 		return prescanJSON(f)
 	}
+	if at := tooManyWords(f.Bytes); at >= 0 {
+		return hcl.Diagnostics{tooManyTokens(rangeAt(f.Name, f.Bytes, at, at+1))}
+	}
 	toks, _ := hclsyntax.LexConfig(f.Bytes, f.Name, hcl.InitialPos)
 	return (&tokenScan{}).check(toks)
+}
+
+// tooManyWords returns the place where a file has twice as many words and signs as it may have, or -1. It counts those
+// in texts and comments too, roughly, and takes no memory: each token that HCL's scanner returns takes a hundred bytes.
+func tooManyWords(b []byte) int {
+	n, inWord := 0, false
+	for i, c := range b {
+		word := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c >= 0x80
+		if c == '\n' || c > ' ' && (!word || !inWord) {
+			if n++; n > 2*maxTokens {
+				return i
+			}
+		}
+		inWord = word
+	}
+	return -1
+}
+
+func tooManyTokens(rng hcl.Range) *hcl.Diagnostic {
+	return errorAt(rng, "File too large", fmt.Sprintf("The file has more than %d words and signs. Split it, or move data to a datastore.", maxTokens))
 }
 
 // prescanExpr does for the text of one expression what prescan does for a file.
@@ -85,8 +111,7 @@ func (s *tokenScan) check(toks hclsyntax.Tokens) hcl.Diagnostics {
 	var prev hclsyntax.TokenType
 	for _, t := range toks {
 		if s.tokens++; s.tokens > maxTokens {
-			return hcl.Diagnostics{errorAt(t.Range, "File too large",
-				fmt.Sprintf("The file has more than %d words and signs. Split it, or move data to a datastore.", maxTokens))}
+			return hcl.Diagnostics{tooManyTokens(t.Range)}
 		}
 		top := &s.stack[len(s.stack)-1]
 		switch t.Type {
