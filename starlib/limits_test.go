@@ -257,6 +257,26 @@ func TestDeepSources(t *testing.T) {
 	}
 }
 
+// What is just below the bounds is compiled, in seconds.
+func TestSourcesJustBelowTheBounds(t *testing.T) {
+	for name, src := range map[string]string{
+		"ifs":     "def f(a):\n" + strings.Repeat(" if a:pass\n", 19900),
+		"fors":    "def f(a):\n" + strings.Repeat(" for x in a:pass\n", 19900),
+		"elif":    "def f(a):\n if a:\n  pass\n" + strings.Repeat(" elif a:\n  pass\n", 9900),
+		"ands":    "x = 1" + strings.Repeat(" and 1", 9900) + "\n",
+		"minus":   "x = 1" + strings.Repeat(" - 1", 9900) + "\n",
+		"dots":    "y = 1\nx = y" + strings.Repeat(".a", 9900) + "\n",
+		"clauses": "y=[]\nx = [1" + strings.Repeat(" for x in y", 19900) + "]\n",
+		"conds":   "y=[]\nx = [1 for x in y" + strings.Repeat(" if x", 19900) + "]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse("x.star", []byte(src)); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // The thread-locals of a thread are set before it executes anything, and by NewThread alone.
 func TestLocalsAreSetOnce(t *testing.T) {
 	files, err := filepath.Glob("*.go")

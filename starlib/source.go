@@ -24,7 +24,7 @@ const maxSource = 4 << 20
 const maxDepth = 10_000
 
 // maxBranches is how many conditions and loops one file may have: the compiler descends once for each.
-const maxBranches = 200_000
+const maxBranches = 20_000
 
 // SourceFile is one source file of a run: the entry script or a file that load() names.
 type SourceFile struct {
