@@ -5,32 +5,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
+	"github.com/dsrun/dsrun/internal/spell"
 )
 
 // Suggest returns the candidate that name is probably a misspelling of, or "".
-func Suggest(name string, candidates []string) string {
-	if len(name) > 100 {
-		return ""
-	}
-	best, least := "", 1+max(1, (len(name)+2)/3)
-	for _, c := range candidates {
-		if c == name {
-			continue
-		}
-		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(c), nil)
-		if strings.ReplaceAll(c, "_", "") == strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(name)) {
-			d = 0
-		}
-		if len(name) >= 4 && (strings.HasPrefix(c, name+"_") || strings.HasSuffix(c, "_"+name)) {
-			d = min(d, 2)
-		}
-		if d < least && d < max(len(name), len(c)) {
-			best, least = c, d
-		}
-	}
-	return best
-}
+func Suggest(name string, candidates []string) string { return spell.Nearest(name, candidates) }
 
 // didYouMean returns " Did you mean "x"?" or "".
 func didYouMean(name string, candidates []string) string {

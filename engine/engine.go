@@ -34,7 +34,7 @@ type Options struct {
 	StateDir  string                      // unless settings say otherwise; "" means no state
 	TempDir   string                      // for spilled parts, unless settings say otherwise
 	Version   string                      // checked against required_version
-	Limits    starlib.Limits              // of a run, unless settings say otherwise
+	Limits    starlib.Limits              // of a run, unless settings say otherwise; the zero value is starlib.DefaultLimits
 	Retry     retry.Policy
 	OpenRoot  func(dir string) (*os.Root, error) // nil means os.OpenRoot
 }
@@ -67,6 +67,9 @@ func New(o Options) *Engine {
 	}
 	if o.OpenRoot == nil {
 		o.OpenRoot = os.OpenRoot
+	}
+	if o.Limits == (starlib.Limits{}) {
+		o.Limits = starlib.DefaultLimits
 	}
 	return &Engine{o: o}
 }

@@ -43,7 +43,7 @@ func (p *Project) RunProgram(ctx context.Context, program *starlib.Program, s Sc
 	err := p.validateStores(ctx, session)
 	if err == nil {
 		err = program.Run(ctx, starlib.RunOptions{
-			Host: session.host, Args: s.Args, Stdout: out, TTY: p.e.o.TTY, Limits: p.limits(s.Name), Clock: p.e.o.Clock,
+			Host: session.host, Args: s.Args, Stdout: out, TTY: p.e.o.TTY, Limits: p.Limits(s.Name), Clock: p.e.o.Clock,
 		})
 	}
 	if cerr := out.Close(); err == nil {
@@ -98,8 +98,8 @@ func (p *Project) validateStores(ctx context.Context, s *Session) error {
 	return nil
 }
 
-// limits are the engine's, then those of the settings, then those of the script's own block, the later ones winning.
-func (p *Project) limits(script string) starlib.Limits {
+// Limits are what bounds a script of the given name: the engine's, then those of the settings, then those of the script's own block, the later ones winning.
+func (p *Project) Limits(script string) starlib.Limits {
 	l := p.e.o.Limits
 	s := p.cfg.Settings
 	if s.MaxSteps > 0 {

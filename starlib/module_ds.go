@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"fmt"
+	"github.com/dsrun/dsrun/internal/spell"
 	"slices"
 	"strings"
 	"sync"
@@ -61,7 +62,7 @@ func (n *namespace) get(name string) (starlark.Value, error) {
 // unknown is the error for a name that no block has.
 func (n *namespace) unknown(name string, names []string) error {
 	hint := fmt.Sprintf("Declare it in the configuration: %s \"KIND\" %q { ... }.", n.kind, bound(fault.Printable(name), 80))
-	switch s := nearest(name, names); {
+	switch s := spell.Nearest(name, names); {
 	case s != "":
 		hint = fmt.Sprintf("Did you mean %s.%s?", n.word, s)
 	case len(names) > 0:

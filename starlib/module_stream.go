@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"fmt"
+	"github.com/dsrun/dsrun/internal/spell"
 	"strings"
 
 	"github.com/dsrun/dsrun/engine/fault"
@@ -66,7 +67,7 @@ func (s *Stream) Attr(name string) (starlark.Value, error) {
 	if v := streamMethods.Bind(s, name); v != nil {
 		return v, nil
 	}
-	if n := nearest(name, streamMethods.Names()); n != "" {
+	if n := spell.Nearest(name, streamMethods.Names()); n != "" {
 		return nil, nil // the interpreter suggests it
 	}
 	return nil, fault.Hinted(fault.InvalidArgument, "A stream gives rows one by one: loop over it, or take .first().", "stream has no .%s field or method", bound(name, 80))

@@ -2,6 +2,7 @@ package starlib
 
 import (
 	"fmt"
+	"github.com/dsrun/dsrun/internal/spell"
 	"slices"
 	"strings"
 	"unicode"
@@ -153,7 +154,7 @@ func likely(name string, names []string) string {
 			}
 		}
 	}
-	if s := nearest(name, names); s != "" {
+	if s := spell.Nearest(name, names); s != "" {
 		return s
 	}
 	return strings.TrimPrefix(begins, "\x00")

@@ -61,6 +61,11 @@ var streamCollect = Declare(Func{
 			if int64(len(list)) >= limit.Get(c) {
 				return c.Fn.fail(fault.Limit, "Loop over the stream, take() a part of it, or raise limit=.", "the stream has more than %d elements", limit.Get(c))
 			}
+			if len(list) == cap(list) { // growing takes as much again, and a value is not free
+				if err := c.Run.Charge(int64(len(list)) * 64); err != nil {
+					return err
+				}
+			}
 			list = append(list, v)
 			return nil
 		})

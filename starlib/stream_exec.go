@@ -166,6 +166,10 @@ func (c *ofCursor) next(max int) (chunk, error) {
 	if c.iter == nil {
 		c.iter = c.it.Iterate()
 	}
+	// A range can be endless for all purposes, and no step of the interpreter may pass between two elements.
+	if c.err = c.x.run.Err(); c.err != nil {
+		return chunk{}, c.err
+	}
 	vals := make([]starlark.Value, 0, min(max, chunkSize))
 	var v starlark.Value
 	for len(vals) < min(max, chunkSize) && c.iter.Next(&v) {

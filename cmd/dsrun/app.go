@@ -139,7 +139,7 @@ func (a *app) engine() *engine.Engine {
 	return engine.New(engine.Options{
 		Providers: providers.All(), Stdout: a.w.Stdout, TTY: a.w.StdoutTTY, Log: a.logger(), Clock: a.w.Clock,
 		LookupEnv: a.w.LookupEnv, Environ: a.w.Environ, Redactor: a.redactor, StateDir: a.w.StateDir, TempDir: a.w.TempDir,
-		Version: version(), Limits: defaultLimits, OpenRoot: a.w.OpenRoot,
+		Version: version(), OpenRoot: a.w.OpenRoot,
 	})
 }
 

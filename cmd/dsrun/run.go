@@ -13,10 +13,6 @@ import (
 	"github.com/dsrun/dsrun/starlib"
 )
 
-// defaultLimits bound a run unless settings say otherwise: enough for any honest script, and an endless loop or a
-// runaway allocation ends with a message instead of taking the machine along.
-var defaultLimits = starlib.Limits{Memory: 2 << 30}
-
 const runUsage = "run SCRIPT [--PARAMETER VALUE ...]"
 
 func (a *app) runCmd() *cobra.Command {
@@ -94,6 +90,10 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	_, project, err := a.load(path)
 	if err != nil {
 		return err
+	}
+	if limit := project.Limits(shown).Memory; limit > 0 {
+		// Near the limit the collector works harder instead of letting garbage add up to twice of it.
+		a.w.SoftMemoryLimit(limit + limit/8)
 	}
 	run := engine.Script{Name: shown, Args: values, RunID: o.runID, DryRun: o.dryRun}
 	if o.dryRun {

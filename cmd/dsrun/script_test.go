@@ -86,6 +86,6 @@ func testWorld(dir string, args []string) *World {
 		Args: args, Dir: dir, Width: 100, Clock: clock.Real, OpenRoot: os.OpenRoot, RealPath: filepath.EvalSymlinks,
 		LookupEnv: func(string) (string, bool) { return "", false }, Environ: os.Environ,
 		Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{},
-		Kill: func(int) {}, TempDir: os.TempDir(),
+		Kill: func(int) {}, SoftMemoryLimit: func(int64) {}, TempDir: os.TempDir(),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 
 	"golang.org/x/term"
@@ -32,6 +33,8 @@ type World struct {
 	OpenRoot func(dir string) (*os.Root, error)
 	// RealPath resolves the links of a path that the person named.
 	RealPath func(path string) (string, error)
+	// SoftMemoryLimit tells the collector how large the process is meant to become, in bytes.
+	SoftMemoryLimit func(bytes int64)
 	// Signals delivers interrupts; Kill ends the process at once with a code.
 	Signals <-chan os.Signal
 	Kill    func(code int)
@@ -53,7 +56,8 @@ func realWorld() *World {
 		StdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
 		StdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
 		StderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
-		Width:     80, Clock: clock.Real, OpenRoot: os.OpenRoot, RealPath: filepath.EvalSymlinks, Signals: signals, Kill: os.Exit,
+		Width:     80, Clock: clock.Real, OpenRoot: os.OpenRoot, RealPath: filepath.EvalSymlinks,
+		SoftMemoryLimit: func(n int64) { debug.SetMemoryLimit(n) }, Signals: signals, Kill: os.Exit,
 	}
 	if w.StdoutTTY {
 		if cols, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && cols > 0 {
