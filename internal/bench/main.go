@@ -1,44 +1,109 @@
-// Command bench prints what dsrun costs beside peers and floors on this machine, in one run.
+// Command bench prints what dsrun costs beside peers and floors on this machine, in one run. CPU time (user and system)
+// is the figure that holds on a busy machine; each part says how it compares with its peer, and a peer that is not
+// installed is said to be missing.
+//
+//	bench [-only startup,list] [-entries N] [-rows N] [-big MIB]
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 )
+
+type bench struct {
+	dsrun, plain, formats, tmp string
+	entries, rows, big         int
+	base                       figure // of `dsrun version`
+}
+
+// parts in the order in which they run. Each leaves nothing behind that the next would notice.
+var parts = []struct {
+	name, what string
+	run        func(*bench) error
+}{
+	{"startup", "dsrun version", (*bench).startup},
+	{"loop", "a script's loop beside the plain interpreter", (*bench).loop},
+	{"rows", "what a row of a csv file costs a script", (*bench).scriptRows},
+	{"convert", "csv to jsonl.gz beside Python", (*bench).convert},
+	{"formats", "reading csv and JSON lines beside Python", (*bench).formatsOnly},
+	{"list", "listing many files beside find", (*bench).list},
+	{"copy", "copying many files beside cp", (*bench).copySmall},
+	{"read", "reading a large object beside cat", (*bench).read},
+	{"copybig", "copying a large file beside cp", (*bench).copyBig},
+	{"parallel", "copying 16 large files at once", (*bench).copyParallel},
+}
 
 func main() {
 	var b bench
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
 	flag.StringVar(&b.dsrun, "dsrun", "bin/dsrun", "the binary to measure")
 	flag.StringVar(&b.plain, "plain", "", "the plain interpreter")
+	flag.StringVar(&b.formats, "formats", "", "the program that measures readers of rows")
 	flag.IntVar(&b.entries, "entries", 1_000_000, "files to list and copy")
-	only := flag.String("only", "", "run only the part of this name")
+	flag.IntVar(&b.rows, "rows", 1_000_000, "rows to read and convert")
+	flag.IntVar(&b.big, "big", 2048, "size of the large file in MiB")
+	only := flag.String("only", "", "run only these parts: "+strings.Join(names, ","))
+	maker := flag.String("make", "", "make test data and end (used by the program itself)")
 	flag.Parse()
-	var err error
-	if b.dsrun, err = filepath.Abs(b.dsrun); err == nil {
-		b.tmp, err = os.MkdirTemp(fastDir(), "dsrun-bench-")
+	if *maker != "" {
+		exit(generate(*maker, flag.Args()))
 	}
+	var wanted []string
+	if *only != "" {
+		wanted = strings.Split(*only, ",")
+	}
+	for _, w := range wanted {
+		if !slices.Contains(names, w) {
+			exit(fmt.Errorf("there is no part %q; there are %s", w, strings.Join(names, ", ")))
+		}
+	}
+	exit(b.run(wanted))
+}
+
+func exit(err error) {
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
+}
+
+func (b *bench) run(wanted []string) (err error) {
+	if b.dsrun, err = filepath.Abs(b.dsrun); err != nil {
+		return err
+	}
+	if b.tmp, err = os.MkdirTemp(fastDir(), "dsrun-bench-"); err != nil {
+		return err
+	}
 	defer os.RemoveAll(b.tmp)
-	for _, part := range []struct {
-		name string
-		run  func() error
-	}{{"startup", b.startup}, {"loop", b.loop}, {"rows", b.rowLoop}, {"local", b.local}} {
-		if *only != "" && *only != part.name {
+	if b.base, err = measure(20, b.dsrun, "version"); err != nil { // taken off the figures of all parts
+		return err
+	}
+	failed := 0
+	for _, p := range parts {
+		if len(wanted) > 0 && !slices.Contains(wanted, p.name) {
 			continue
 		}
-		if err := part.run(); err != nil {
-			fmt.Printf("%s: FAILED: %v\n", part.name, err)
-			defer os.Exit(1)
+		fmt.Printf("%s: %s\n", p.name, p.what)
+		if err := p.run(b); err != nil {
+			fmt.Printf("  FAIL %v\n", err)
+			failed++
 		}
 	}
+	if err := checkOwn(); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d parts failed", failed)
+	}
+	return nil
 }
 
 // fastDir prefers memory-backed storage: the figures are to show our cost, not the disk's.
@@ -49,161 +114,17 @@ func fastDir() string {
 	return ""
 }
 
-type bench struct {
-	dsrun, plain, tmp string
-	entries           int
-	base              figure // of `dsrun version`
+// maxOwn is the memory that this program may have had at its peak for its children's figures to be their own.
+const maxOwn = 16 << 20
+
+func checkOwn() error {
+	if own := ownPeak(); own > maxOwn {
+		return fmt.Errorf("peak memory below %.0f MiB cannot be told from this program's own", mib(own))
+	}
+	return nil
 }
 
 func (b *bench) startup() error {
-	f, err := measure(20, b.dsrun, "version")
-	b.base = f
-	if err == nil {
-		row("start-up: dsrun version", f, "")
-	}
-	return err
-}
-
-const loopScript = `
-def step(a, b):
-    return {"k": a, "v": b.upper()}
-
-def main():
-    n = 0
-    for i in range(%d):
-        r = step(i, "abc")
-        if r["k"] %% 3 == 0:
-            n = n + len(r["v"]) * 2
-    print(n)
-`
-
-// loop compares one script under dsrun's limits with the same under the plain interpreter.
-func (b *bench) loop() error {
-	const n = 2_000_000
-	script := filepath.Join(b.tmp, "loop.star")
-	if err := os.WriteFile(script, fmt.Appendf(nil, loopScript, n), 0o600); err != nil {
-		return err
-	}
-	ours, err := measure(3, b.dsrun, "run", script)
-	if err != nil {
-		return err
-	}
-	floor, err := measure(3, b.plain, script)
-	if err != nil {
-		return err
-	}
-	per := func(f figure) string { return fmt.Sprintf("%.0f ns an iteration", float64(f.cpu.Nanoseconds())/n) }
-	row("script loop: dsrun", ours, per(ours)+", "+ratio(ours.cpu, floor.cpu)+" the plain interpreter")
-	row("script loop: plain interpreter", floor, per(floor))
-	return nil
-}
-
-// rowLoop is what a row of a file costs in a script's loop, and in steps that run in Go.
-func (b *bench) rowLoop() error {
-	const n = 500_000
-	var csv strings.Builder
-	csv.WriteString("id,name,price,qty\n")
-	for i := range n {
-		fmt.Fprintf(&csv, "%d,item %d,%d.5,%d\n", i, i%1000, i%97, i%13)
-	}
-	if err := os.WriteFile(filepath.Join(b.tmp, "rows.csv"), []byte(csv.String()), 0o600); err != nil {
-		return err
-	}
-	conf := fmt.Sprintf("datastore \"local\" \"src\" {\n  path = %q\n}\n", b.tmp)
-	scripts := map[string]string{
-		"loop over rows":        "def main():\n    n = 0\n    for r in ds.src.read(\"rows.csv\", types = {\"qty\": \"int\"}):\n        n += r.qty\n    print(n)\n",
-		"filter and map in Go":  "def main():\n    print(ds.src.read(\"rows.csv\", types = {\"qty\": \"int\"}).filter(lambda r: r.qty > 6).map(lambda r: {\"id\": r.id}).count())\n",
-		"group by a column":     "def main():\n    print(ds.src.read(\"rows.csv\", types = {\"qty\": \"int\"}).group(\"name\", n = agg.sum(\"qty\")).count())\n",
-		"count rows, no script": "def main():\n    print(ds.src.read(\"rows.csv\").count())\n",
-	}
-	for _, name := range []string{"count rows, no script", "loop over rows", "filter and map in Go", "group by a column"} {
-		path := filepath.Join(b.tmp, "rows.star")
-		if err := os.WriteFile(path, []byte(scripts[name]), 0o600); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(b.tmp, "rows.hcl"), []byte(conf), 0o600); err != nil {
-			return err
-		}
-		f, err := measure(3, b.dsrun, "run", path)
-		if err != nil {
-			return err
-		}
-		row("500,000 csv rows: "+name, f, fmt.Sprintf("%.0f ns a row", float64((f.cpu-b.base.cpu).Nanoseconds())/n))
-	}
-	return nil
-}
-
-// local lists and copies many small files; the peak memory over that of `dsrun version` must stay flat.
-func (b *bench) local() error {
-	src, dst := filepath.Join(b.tmp, "src"), filepath.Join(b.tmp, "dst")
-	begin := time.Now()
-	if err := fill(src, b.entries); err != nil {
-		return err
-	}
-	fmt.Printf("made %d files in %.0f s\n", b.entries, time.Since(begin).Seconds())
-	runs := 3
-	f, err := measure(runs, b.dsrun, "ls", "-r", src)
-	if err != nil {
-		return err
-	}
-	over := func(f figure) string {
-		return fmt.Sprintf("%.2f µs an entry; %.1f MiB over base", float64(f.cpu.Nanoseconds())/float64(b.entries)/1000, float64(f.rss-b.base.rss)/(1<<20))
-	}
-	row(fmt.Sprintf("list %d local files", b.entries), f, over(f))
-	if find, err := exec.LookPath("find"); err == nil {
-		g, err := measure(runs, "sh", "-c", find+" "+src+" -type f -printf '%P\\n' | LC_ALL=C sort")
-		if err == nil {
-			row("  find | sort", g, ratio(f.cpu, g.cpu)+" its cpu")
-		}
-	}
-	if err := os.Mkdir(dst, 0o700); err != nil {
-		return err
-	}
-	f, err = measure(0, b.dsrun, "cp", "-r", src+"/", dst+"/")
-	if err != nil {
-		return err
-	}
-	row(fmt.Sprintf("copy %d local files", b.entries), f, over(f))
-	if cp, err := exec.LookPath("cp"); err == nil {
-		g, err := measure(0, cp, "-r", src, filepath.Join(b.tmp, "cp"))
-		if err == nil {
-			row("  cp -r", g, ratio(f.cpu, g.cpu)+" its cpu (it neither syncs nor renames)")
-		}
-	}
-	return nil
-}
-
-// fill makes n files, half of them in one folder and half in folders of a thousand.
-func fill(dir string, n int) error {
-	one := filepath.Join(dir, "one")
-	if err := os.MkdirAll(one, 0o700); err != nil {
-		return err
-	}
-	var folder string
-	for i := range n {
-		name := filepath.Join(one, fmt.Sprintf("object-%08d", i))
-		if i%2 == 1 {
-			if i%2000 == 1 {
-				folder = filepath.Join(dir, fmt.Sprintf("d%05d", i/2000))
-				if err := os.Mkdir(folder, 0o700); err != nil {
-					return err
-				}
-			}
-			name = filepath.Join(folder, fmt.Sprintf("object-%08d", i))
-		}
-		f, err := os.Create(name)
-		if err != nil {
-			return err
-		}
-		if i%100 == 0 {
-			_, err = f.WriteString("x")
-		}
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return err
-		}
-	}
+	row("dsrun version", b.base, "")
 	return nil
 }
