@@ -221,7 +221,7 @@ var storeWriteBytes = putWhole("write_bytes", "Writes bytes as one object.", `ds
 		return func(c *Call) (string, error) { return data.Get(c), nil }
 	})
 
-var storeWriteJSON = putWhole("write_json", "Writes a value as one JSON object.", `ds.lake.write_json("a.json", {"n": [1, 2]}).size  # -> 11`,
+var storeWriteJSON = putWhole("write_json", "Writes a value as JSON, with a line end after it.", `ds.lake.write_json("a.json", {"n": [1, 2]}).size  # -> 12`,
 	"application/json", func(p *Params) func(*Call) (string, error) {
 		value := p.Value("value", "The content: None, bools, numbers, strings, lists and dicts with string keys; rows and structs too.")
 		indent := p.Int("indent", "Spaces of an indent; 0 puts all on one line.").Default(0)
@@ -233,7 +233,7 @@ var storeWriteJSON = putWhole("write_json", "Writes a value as one JSON object."
 			if err != nil {
 				return "", c.jsonFault(err)
 			}
-			return s, nil
+			return s + "\n", nil
 		}
 	})
 

@@ -71,7 +71,7 @@ func CommonFields(f *Fields, c *Common, block string, families []string) {
 		f.String(&c.Source, "source", "The CloudEvents attribute `source` of every event, a URI reference; when absent, it is made of the script and the run.").Eg(`"/pipelines/nightly"`)
 		f.String(&c.Format, "format", "Form in which events are sent: `cloudevents`, or the service's `native` one.").
 			Default(`"cloudevents"`).OneOf(FormatCloudEvents, FormatNative)
-		f.String(&c.Schema, "schema", "The CloudEvents attribute `dataschema` of every event, a URI.").Eg(`"https://example.com/schemas/dataset.json"`)
+		f.String(&c.Schema, "schema", "JSON Schema that the data of every event must satisfy, as a text.").Eg(`file("dataset.schema.json")`)
 		f.Bool(&c.Durable, "durable", "Keep each event in the state folder until the service has taken it, so that a crash loses none.").Default("false")
 		f.Ref(&c.DeadLetter, "dead_letter", "Datastore that receives the events that the service refuses for good.", "datastore").Eg("datastore.local.rejected")
 	}

@@ -38,7 +38,7 @@ class Store:
     def write_bytes(self, path: str, data: str | bytes, overwrite: bool = False, metadata: dict | None = None, content_type: str = "", if_match: str | None = None) -> Object:
         """Writes bytes as one object."""
     def write_json(self, path: str, value: Any, indent: int = 0, overwrite: bool = False, metadata: dict | None = None, content_type: str = "", if_match: str | None = None) -> Object:
-        """Writes a value as one JSON object."""
+        """Writes a value as JSON, with a line end after it."""
     def write_parts(self, pattern: str, rows: Iterable, by: str | Callable | None = None, max_rows: int | None = None, format: str = "auto", overwrite: bool = False, metadata: dict | None = None, content_type: str = "", if_match: str | None = None) -> list:
         """Writes rows as several objects: one for each key with by=, at most so many rows each with max_rows=, or both. In the pattern {key} stands for the key, as a segment of a path with / and the like escaped, and {n} for the number of the part, from 00000. Each object becomes visible when it is complete and never before; when the rows fail, those that were complete stay. At most 64 objects are open at once: with more keys, sort by the key first or use {n}."""
     def create(self, path: str, fn: Callable, format: str = "auto", overwrite: bool = False, metadata: dict | None = None, content_type: str = "", if_match: str | None = None) -> Object:
