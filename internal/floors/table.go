@@ -129,8 +129,9 @@ var processPlaces = []string{"cmd/dsrun/world.go"}
 var fileNames = prefixed("os.", "Open", "OpenFile", "OpenRoot", "OpenInRoot", "Create", "CreateTemp", "MkdirTemp", "Mkdir", "MkdirAll", "ReadFile", "WriteFile",
 	"ReadDir", "Remove", "RemoveAll", "Rename", "Stat", "Lstat", "Chmod", "Chown", "Lchown", "Chtimes", "Symlink", "Link", "Readlink", "Truncate", "DirFS", "CopyFS")
 
-// Where roots are opened: the engine opens the folder of a project that is loaded by its path.
-var filePlaces = []string{"cmd/dsrun/world.go", "engine/engine.go", "engine/secrets.go", "engine/state", "engine/providers/local", "engine/providers/file", "engine/providers/memory"}
+// Where roots are opened: the engine opens the folder of a project that is loaded by its path, and the shared files of
+// AWS's tools lie where the environment says.
+var filePlaces = []string{"engine/providers/internal/awsauth/files.go", "cmd/dsrun/world.go", "engine/engine.go", "engine/secrets.go", "engine/state", "engine/providers/local", "engine/providers/file", "engine/providers/memory"}
 
 func prefixed(prefix string, names ...string) []string {
 	for i := range names {
