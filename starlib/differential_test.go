@@ -10,14 +10,13 @@ import (
 	"testing"
 
 	"go.starlark.net/starlark"
+
+	"github.com/dsrun/dsrun/internal/testbed"
 )
 
 // TestFmtLikePython compares fmt with Python's str.format over combinations of formats and values.
 func TestFmtLikePython(t *testing.T) {
-	python, err := osexec.LookPath("python3")
-	if err != nil {
-		t.Skip("python3 is not installed to compare with")
-	}
+	python := testbed.Program(t, "python3")
 	var specs []string
 	for _, align := range []string{"", "<", ">", "^", "=", "*>", "0="} {
 		for _, sign := range []string{"", "+", " "} {

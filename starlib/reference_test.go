@@ -4,6 +4,8 @@ import (
 	osexec "os/exec"
 	"strings"
 	"testing"
+
+	"github.com/dsrun/dsrun/internal/testbed"
 )
 
 func TestReferencePages(t *testing.T) {
@@ -45,10 +47,7 @@ func TestStubs(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, s)
 		}
 	}
-	python, err := osexec.LookPath("python3")
-	if err != nil {
-		t.Skip("python3 is not installed: the stubs are not parsed")
-	}
+	python := testbed.Program(t, "python3")
 	cmd := osexec.CommandContext(t.Context(), python, "-c", "import ast, sys; ast.parse(sys.stdin.read())")
 	cmd.Stdin = strings.NewReader(s)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -20,6 +20,8 @@ import (
 	"go.starlark.net/starlarkstruct"
 	"go.starlark.net/starlarktest"
 	"go.starlark.net/syntax"
+
+	"github.com/dsrun/dsrun/internal/testbed"
 )
 
 // outcome is all that can be told of an execution from outside.
@@ -41,7 +43,7 @@ func TestRewrittenMeansTheSame(t *testing.T) {
 	dir := interpreterTests(t)
 	files, err := filepath.Glob(filepath.Join(dir, "*.star"))
 	if err != nil || len(files) == 0 {
-		t.Skipf("the interpreter's test scripts are not in the module cache (%s)", dir)
+		testbed.Missing(t, "the interpreter's test scripts", "none in "+dir)
 	}
 	chunks, failing := 0, 0
 	for _, file := range files {
@@ -76,7 +78,7 @@ func TestRewrittenMeansTheSame(t *testing.T) {
 func interpreterTests(t *testing.T) string {
 	out, err := osexec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "go.starlark.net").Output()
 	if err != nil {
-		t.Skipf("no go command to find the interpreter's module: %v", err)
+		testbed.Missing(t, "the go command, to find the interpreter's test scripts", err.Error())
 	}
 	return filepath.Join(strings.TrimSpace(string(out)), "starlark", "testdata")
 }

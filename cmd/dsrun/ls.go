@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -155,20 +154,7 @@ func (a *app) lsLevel(ctx context.Context, p place, print func(store.Entry) erro
 func eachEntry(ctx context.Context, s *store.Store, o store.ListOptions, fn func(store.Entry) error) error {
 	l := s.List(ctx, o)
 	defer l.Close()
-	for {
-		batch, err := l.Next(ctx)
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for _, e := range batch {
-			if err := fn(e); err != nil {
-				return err
-			}
-		}
-	}
+	return l.Each(ctx, fn)
 }
 
 type jsonEntry struct {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/dsrun/dsrun/engine/secret"
+
+	"github.com/dsrun/dsrun/internal/testbed"
 )
 
 // thing has an attribute of each kind.
@@ -192,12 +194,7 @@ func TestJSONSchema(t *testing.T) {
 
 // TestJSONSchemaAccepts has an independent implementation judge good and bad documents by the schema.
 func TestJSONSchemaAccepts(t *testing.T) {
-	if err := exec.Command("python3", "-c", "import jsonschema").Run(); err != nil {
-		if os.Getenv("DSRUN_TESTBED") == "require" {
-			t.Fatal("python3 with jsonschema is not there")
-		}
-		t.Skip("python3 with jsonschema is not there")
-	}
+	python := testbed.PythonModule(t, "jsonschema")
 	dir := t.TempDir()
 	schema := filepath.Join(dir, "schema.json")
 	if err := os.WriteFile(schema, JSONSchema(things{}), 0o600); err != nil {
@@ -231,7 +228,7 @@ func TestJSONSchemaAccepts(t *testing.T) {
 	if err := os.WriteFile(file, []byte("["+strings.Join(docs, ",")+"]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("python3", "-c", `import json, sys, jsonschema
+	out, err := exec.Command(python, "-c", `import json, sys, jsonschema
 s = json.load(open(sys.argv[1]))
 jsonschema.Draft202012Validator.check_schema(s)
 v = jsonschema.Draft202012Validator(s)

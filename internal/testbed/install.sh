@@ -46,4 +46,20 @@ python_server() { # program requirement
 	ln -sfn "../python/$1/bin/$1" "$bin/$1"
 }
 python_server moto_server 'moto[server]==5.2.5'
+
+# A Python with the modules that judge what we write. It is a script, because Python finds its modules by its own path.
+python_with() { # requirement...
+	local home="$bin/../python/judge"
+	[ -x "$bin/python3" ] && [ "$(cat "$home/installed" 2>/dev/null)" = "$*" ] && return
+	echo "testbed: installing $*"
+	rm -rf "$home"
+	{ python3 -m venv "$home" && "$home/bin/pip" install --disable-pip-version-check "$@"; } >"$bin/../judge.log" 2>&1 || {
+		echo "testbed: $* could not be installed, see $bin/../judge.log"
+		return
+	}
+	echo "$*" >"$home/installed"
+	printf '#!/bin/sh\nexec "%s/bin/python3" "$@"\n' "$(cd "$home" && pwd)" >"$bin/python3"
+	chmod +x "$bin/python3"
+}
+python_with 'jsonschema==4.26.0'
 exit 0
