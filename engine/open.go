@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"syscall"
 
 	"github.com/dsrun/dsrun/config"
 	"github.com/dsrun/dsrun/config/schema"
@@ -164,7 +165,8 @@ func (p *Project) topicOptions(d *config.Decl, c schema.Common, runID string) ev
 
 // readBounded reads a file below a root; a larger one is a limit error.
 func readBounded(root *os.Root, name string, max int64) ([]byte, error) {
-	f, err := root.Open(name)
+	// O_NONBLOCK: opening a named pipe must not wait for a writer.
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

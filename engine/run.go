@@ -6,11 +6,10 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"path"
-	"strings"
+	"path/filepath"
 	"time"
 
 	"github.com/dsrun/dsrun/engine/event"
-	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/store"
 	"github.com/dsrun/dsrun/starlib"
@@ -19,7 +18,7 @@ import (
 // Script is one run of one script.
 type Script struct {
 	Name   string            // as shown in messages and in run.script
-	Dir    string            // its folder relative to the project's, "" for the same, for load() of relative paths
+	Dir    string            // its folder, absolute, which load() of relative names counts from; "" is that of Name below the project's
 	Source []byte            // the text
 	Args   map[string]string // main()'s parameters, as text
 	RunID  string            // "" makes one
@@ -39,11 +38,15 @@ func (p *Project) Run(ctx context.Context, s Script) error {
 // RunProgram runs a script that was parsed before.
 func (p *Project) RunProgram(ctx context.Context, program *starlib.Program, s Script) error {
 	session := p.Session(s)
+	base := p.scriptBase(s.Dir)
+	if filepath.IsAbs(base) {
+		session.host.beside = base
+	}
 	out := p.e.o.Redactor.Writer(p.e.o.Stdout)
 	err := p.validateStores(ctx, session)
 	if err == nil {
 		err = program.Run(ctx, starlib.RunOptions{
-			Host: session.host, Args: s.Args, Stdout: out, TTY: p.e.o.TTY, Limits: p.Limits(s.Name), Clock: p.e.o.Clock,
+			Host: session.host, Base: filepath.ToSlash(base), Args: s.Args, Stdout: out, TTY: p.e.o.TTY, Limits: p.Limits(s.Name), Clock: p.e.o.Clock,
 		})
 	}
 	if cerr := out.Close(); err == nil {
@@ -142,6 +145,8 @@ type host struct {
 	p    *Project
 	dry  bool
 	info starlib.RunInfo
+	// beside is the folder of an entry script that stands outside of the project's folder, absolute, or "".
+	beside string
 
 	overlays lazy[*overlaid]
 	recorded recorder
@@ -187,22 +192,6 @@ func (h *host) Default(kind string) string {
 	return ""
 }
 func (h *host) Info() starlib.RunInfo { return h.info }
-
-// Module reads a script below the project's folder. os.Root refuses what leads out of it, through links too.
-func (h *host) Module(name string) ([]byte, error) {
-	if name != path.Clean(name) || path.IsAbs(name) || name == ".." || strings.HasPrefix(name, "../") {
-		return nil, fault.Hinted(fault.InvalidArgument, `Name a file below the project's folder: load("//lib/x.star", "f").`,
-			"%q leads out of the project's folder", name)
-	}
-	root, err := h.p.projectRoot()
-	if err != nil {
-		return nil, err
-	}
-	return readBounded(root, name, maxScript)
-}
-
-// maxScript bounds the source of one script.
-const maxScript = 4 << 20
 
 func (h *host) Log(ctx context.Context, level, msg string, fields []starlib.Field) {
 	attrs := make([]slog.Attr, 0, len(fields))

@@ -3,6 +3,7 @@ package starlib
 import (
 	"context"
 	"errors"
+	"path"
 	"runtime/debug"
 
 	"go.starlark.net/starlark"
@@ -37,7 +38,10 @@ func (p *Program) Run(ctx context.Context, o RunOptions) (err error) {
 	for name, b := range hidden {
 		predeclared[name] = b
 	}
-	s.loader = &loader{run: r, known: p.known, predeclared: predeclared,
+	if o.Base == "" {
+		o.Base = path.Dir(p.file.Path)
+	}
+	s.loader = &loader{run: r, known: p.known, predeclared: predeclared, base: o.Base,
 		files: map[string]*SourceFile{p.file.Path: p.file}, done: map[string]starlark.StringDict{}}
 	defer s.meter.guard(r)()
 	defer func() {

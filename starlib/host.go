@@ -20,7 +20,7 @@ type Host interface {
 	// Default is the name of the default block of a kind, or "".
 	Default(kind string) string
 	// Module returns the source of a file that load() names, which is a path below the project's folder without the
-	// leading "//". Anything outside of it is refused.
+	// leading "//", or an absolute one below RunOptions.Base where that is absolute. Anything else is refused.
 	Module(path string) ([]byte, error)
 	Info() RunInfo
 	Log(ctx context.Context, level, msg string, fields []Field)

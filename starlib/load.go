@@ -17,6 +17,7 @@ type loader struct {
 	run         *Run
 	known       []string
 	predeclared starlark.StringDict
+	base        string // the entry script's folder
 
 	mu    sync.Mutex
 	files map[string]*SourceFile // by path, the entry script too
@@ -27,7 +28,11 @@ type loader struct {
 // load implements Thread.Load.
 func (l *loader) load(thread *starlark.Thread, name string) (starlark.StringDict, error) {
 	from := thread.CallFrame(0).Pos.Filename()
-	key, err := modulePath(from, name)
+	dir := path.Dir(from)
+	if from == l.run.execution.program.file.Path {
+		dir = l.base
+	}
+	key, err := modulePath(dir, name)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +48,7 @@ func (l *loader) load(thread *starlark.Thread, name string) (starlark.StringDict
 	if l.run.Host == nil {
 		return nil, fault.New(fault.NotFound, "there is no folder to load from")
 	}
-	src, err := l.run.Host.Module(key)
+	src, err := l.run.Host.Module(key) // its error is printed behind "cannot load NAME: "
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +82,10 @@ func (l *loader) file(path string) *SourceFile {
 	return l.files[path]
 }
 
-// modulePath returns the path below the project's folder that load(name) means in the file from: "//lib/x.star" counts
-// from the folder itself, "x.star" from the folder of the file that loads it.
-func modulePath(from, name string) (string, error) {
+// modulePath returns the path that load(name) means in a file of the folder dir: "//lib/x.star" counts from the project's
+// folder, "x.star" from dir. It is relative to the project's folder; below an absolute dir, which is that of an entry
+// script outside of the project's folder, it is absolute.
+func modulePath(dir, name string) (string, error) {
 	refuse := func(why string) (string, error) {
 		return "", fault.Hinted(fault.InvalidArgument, `Name a file below the project's folder: load("//lib/x.star", "f").`, "%s", why)
 	}
@@ -100,10 +106,7 @@ func modulePath(from, name string) (string, error) {
 		if strings.HasPrefix(name, "/") {
 			return refuse("the module's path is absolute")
 		}
-		rel = path.Join(path.Dir(from), name)
-		if path.IsAbs(rel) { // an entry script outside of the project's folder has no relatives in it
-			rel = name
-		}
+		rel = path.Join(dir, name)
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
@@ -111,7 +114,7 @@ func modulePath(from, name string) (string, error) {
 		}
 	}
 	rel = path.Clean(rel)
-	if rel == "." || strings.HasPrefix(rel, "../") || strings.HasPrefix(rel, "/") {
+	if rel == "." || strings.HasPrefix(rel, "../") || path.IsAbs(rel) && (rooted || !path.IsAbs(dir)) {
 		return refuse("the module's path leaves the project's folder")
 	}
 	if !strings.HasSuffix(rel, ".star") {

@@ -19,8 +19,7 @@ type Program struct {
 	main  *syntax.DefStmt
 }
 
-// Parse parses and resolves an entry script. file is its path as messages show it; where it is relative to the
-// project's folder, load() of a relative name counts from its folder. extra are functions that the embedding program
+// Parse parses and resolves an entry script. file is its path as messages show it. extra are functions that the embedding program
 // adds to the predeclared names. Its error is a *ScriptError.
 func Parse(file string, src []byte, extra ...*Function) (*Program, error) {
 	p := &Program{extra: extra, words: append(words(), extraWords(extra)...)}
@@ -65,7 +64,10 @@ var DefaultLimits = Limits{Memory: 2 << 30}
 
 // RunOptions say how to run a program.
 type RunOptions struct {
-	Host   Host
+	Host Host
+	// Base is the folder that relative names of load() in the entry script count from: below the project's folder, as
+	// "jobs", or absolute for a script that stands outside of it. "" means the folder of the path given to Parse.
+	Base   string
 	Args   map[string]string // main()'s parameters as given on the command line
 	Stdout io.Writer         // print()
 	TTY    bool              // Stdout is a terminal: control characters are shown escaped

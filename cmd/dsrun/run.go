@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -95,7 +96,7 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 		// Near the limit the collector works harder instead of letting garbage add up to twice of it.
 		a.w.SoftMemoryLimit(limit + limit/8)
 	}
-	run := engine.Script{Name: shown, Args: values, RunID: o.runID, DryRun: o.dryRun}
+	run := engine.Script{Name: shown, Dir: a.scriptDir(script), Args: values, RunID: o.runID, DryRun: o.dryRun}
 	if o.dryRun {
 		run.Plan = &engine.Plan{}
 	}
@@ -131,6 +132,14 @@ func (a *app) readScript(script string) (src []byte, shown string, err error) {
 		err = fault.Hinted(fault.InvalidArgument, hint, "script %s does not exist", script)
 	}
 	return src, a.shown(a.abs(script)), err
+}
+
+// scriptDir is the folder that load() in a script counts from.
+func (a *app) scriptDir(script string) string {
+	if script == "-" {
+		return a.w.Dir
+	}
+	return filepath.Dir(a.abs(script))
 }
 
 // scriptArgs parses what follows the script: dsrun's own flags and one flag a parameter of main(). After "--" every
