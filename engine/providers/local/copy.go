@@ -18,10 +18,11 @@ func (d *Driver) CopyFrom(ctx context.Context, src store.Driver, srcKey, dstKey 
 	if !ok {
 		return store.Entry{}, fault.New(fault.Unimplemented, "the source is not a local folder")
 	}
-	name, err := d.writable(ctx, dstKey, o.Put)
+	name, h, err := d.writable(ctx, dstKey, o.Put)
 	if err != nil {
 		return store.Entry{}, err
 	}
+	defer h.drop()
 	srcName, err := file(srcKey)
 	if err != nil {
 		return store.Entry{}, err
@@ -30,11 +31,11 @@ func (d *Driver) CopyFrom(ctx context.Context, src store.Driver, srcKey, dstKey 
 	if err != nil {
 		return store.Entry{}, err
 	}
-	defer f.Close()
+	defer f.close()
 	if err := x.meets(store.Cond{IfMatch: o.SrcIfMatch, Version: o.SrcVersion}); err != nil {
 		return store.Entry{}, err
 	}
-	t, err := d.newTemp(ctx, name)
+	t, err := d.newTemp(ctx, name, h.take())
 	if err != nil {
 		return store.Entry{}, err
 	}
@@ -43,14 +44,14 @@ func (d *Driver) CopyFrom(ctx context.Context, src store.Driver, srcKey, dstKey 
 		if err := context.Cause(ctx); err != nil {
 			return store.Entry{}, err
 		}
-		n, err := io.CopyN(t.f, f, min(left, copyStep))
+		n, err := f.copyTo(t.f, min(left, copyStep))
 		if left -= n; err == io.EOF {
 			return store.Entry{}, fault.New(fault.DataLoss, "the source ended after %d of %d bytes", x.size-left, x.size)
 		} else if err != nil {
 			return store.Entry{}, err
 		}
 	}
-	if now, err := fileFacts(f); err != nil {
+	if now, err := f.facts(); err != nil {
 		return store.Entry{}, err
 	} else if !x.same(now) {
 		return store.Entry{}, fault.New(fault.FailedPrecondition, "the source was changed in place while it was copied")

@@ -2,7 +2,10 @@
 
 package local
 
-import "io"
+import (
+	"io"
+	"os"
+)
 
 // utimeOmit is UTIME_OMIT: the time of access stays as it is.
 const utimeOmit = -2
@@ -12,11 +15,14 @@ func (h *handle) renameNew(from, to string) error { return h.renameByLink(from, 
 
 // names calls fn for each entry of h, in the file system's own order, until it returns false.
 func (h *handle) names(fn func(name []byte, k kind) bool) error {
-	if _, err := h.f.Seek(0, io.SeekStart); err != nil {
+	again, err := h.sub(".") // with a place of its own
+	if err != nil {
 		return err
 	}
+	f := os.NewFile(uintptr(again.fd()), h.name)
+	defer f.Close()
 	for {
-		list, err := h.f.ReadDir(1024)
+		list, err := f.ReadDir(1024)
 		for _, e := range list {
 			if !fn([]byte(e.Name()), modeKind(e.Type())) {
 				return nil
@@ -30,3 +36,6 @@ func (h *handle) names(fn func(name []byte, k kind) bool) error {
 		}
 	}
 }
+
+// copyTo copies at most n bytes. It returns io.EOF when the source ends before.
+func (s *sourceFile) copyTo(to *os.File, n int64) (int64, error) { return io.CopyN(to, s.file(), n) }

@@ -29,16 +29,16 @@ func (d *Driver) Get(ctx context.Context, key string, o store.GetOptions) (store
 		r, err = within(o.Range, x.size)
 	}
 	if err != nil {
-		f.Close()
+		f.close()
 		return store.Object{}, err
 	}
-	b := &body{ctx: ctx, f: f, was: x, off: r.Off, end: r.Off + r.Len}
+	b := &body{ctx: ctx, f: f.file(), was: x, off: r.Off, end: r.Off + r.Len}
 	return store.Object{Body: b, Entry: x.whole(key), Range: r, Total: x.size}, nil
 }
 
 // open opens the file name, or the one that the link name leads to within the folder. Its kind is looked at before,
 // since opening a device may act on it, and again after.
-func (d *Driver) open(name string) (f *os.File, x facts, err error) {
+func (d *Driver) open(name string) (f *sourceFile, x facts, err error) {
 	h, base, err := d.parent(name)
 	if err != nil {
 		return nil, x, err
@@ -61,18 +61,20 @@ func (d *Driver) open(name string) (f *os.File, x facts, err error) {
 		return nil, x, err
 	}
 	if link {
-		f, err = d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		var file *os.File
+		file, err = d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+		f = &sourceFile{f: file}
 	} else {
-		f, err = h.open(base)
+		f, err = h.openSource(base)
 	}
 	if err != nil {
 		return nil, x, err
 	}
-	if x, err = fileFacts(f); err == nil {
+	if x, err = f.facts(); err == nil {
 		err = x.object(name)
 	}
 	if err != nil {
-		f.Close()
+		f.close()
 		return nil, x, err
 	}
 	return f, x, nil

@@ -18,7 +18,7 @@ func openTop(root *os.Root) (*handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &handle{f: f}, nil
+	return &handle{f: f, name: root.Name()}, nil
 }
 
 // makeTop makes the folder path and those above it, durably.
@@ -67,19 +67,26 @@ func (h *handle) make(name string) (*handle, error) {
 
 // folder opens the folder dir, "." or a path of names.
 func (d *Driver) folder(dir string) (*handle, error) {
-	h, err := d.top.dup()
-	if err != nil || dir == "." {
-		return h, err
+	if dir == "." {
+		return d.top.dup()
 	}
+	h := d.top
 	for name := range strings.SplitSeq(dir, "/") {
 		next, err := d.down(h, name, dir)
-		h.close()
+		d.leave(h)
 		if err != nil {
 			return nil, err
 		}
 		h = next
 	}
 	return h, nil
+}
+
+// leave closes a folder on the way down.
+func (d *Driver) leave(h *handle) {
+	if h != d.top {
+		h.close()
+	}
 }
 
 // down opens the folder name in h, on the way to dir.
@@ -143,9 +150,11 @@ func (d *Driver) target(name string) (facts, error) {
 // prepare opens the folder dir for writing. It makes the folders that are missing and returns their paths. At the first
 // write of this process below a folder it makes the names on the way durable, whoever made them.
 func (d *Driver) prepare(dir string) (h *handle, made []string, err error) {
-	if h, err = d.top.dup(); err != nil || dir == "." {
+	if dir == "." {
+		h, err = d.top.dup()
 		return h, nil, err
 	}
+	h = d.top
 	at := ""
 	for name := range strings.SplitSeq(dir, "/") {
 		at = strings.TrimPrefix(at+"/"+name, "/")
@@ -163,7 +172,7 @@ func (d *Driver) prepare(dir string) (h *handle, made []string, err error) {
 				}
 			}
 		}
-		h.close()
+		d.leave(h)
 		if err != nil {
 			return nil, made, err
 		}
@@ -216,9 +225,9 @@ func (d *Driver) lock(ctx context.Context, h *handle, dir string) (free func(), 
 		return func() { <-mine }, nil
 	}
 	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 20*time.Millisecond) {
-		ok, err := tryLock(h.f, false)
+		ok, err := h.tryLock(false)
 		if ok {
-			return func() { unlock(h.f); <-mine }, nil
+			return func() { h.unlock(); <-mine }, nil
 		}
 		if err == nil {
 			select {
@@ -240,6 +249,6 @@ func canLock(top *handle) bool {
 		return false
 	}
 	defer h.close()
-	_, err = tryLock(h.f, true)
+	_, err = h.tryLock(true)
 	return err == nil
 }

@@ -18,17 +18,18 @@ import (
 
 // Put implements store.Driver.
 func (d *Driver) Put(ctx context.Context, key string, body store.Body, o store.PutOptions) (store.Entry, error) {
-	name, err := d.writable(ctx, key, o)
+	name, h, err := d.writable(ctx, key, o)
 	if err != nil {
 		return store.Entry{}, err
 	}
+	defer h.drop()
 	src, err := body.Open(ctx)
 	if err != nil {
 		return store.Entry{}, err
 	}
 	// A source that hangs must not hold the call once ctx has ended.
 	stop := context.AfterFunc(ctx, func() { src.Close() })
-	t, err := d.newTemp(ctx, name)
+	t, err := d.newTemp(ctx, name, h.take())
 	if err == nil {
 		defer t.drop()
 		err = t.fill(ctx, src, body.Size())
@@ -47,31 +48,51 @@ func (d *Driver) Put(ctx context.Context, key string, body store.Body, o store.P
 	return t.commit(ctx, key, o)
 }
 
-// writable returns the file of a key that is to be written, and refuses early what commit would refuse: no source is
-// read in vain.
-func (d *Driver) writable(ctx context.Context, key string, o store.PutOptions) (string, error) {
+// writable returns the file of a key that is to be written, and its open folder where that exists. It refuses early what
+// commit would refuse: no source is read in vain.
+func (d *Driver) writable(ctx context.Context, key string, o store.PutOptions) (string, *spare, error) {
 	if err := d.usable(ctx); err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if o.IfAbsent && o.IfMatch != "" {
-		return "", fault.New(fault.InvalidArgument, "the key cannot both be absent and match")
+		return "", nil, fault.New(fault.InvalidArgument, "the key cannot both be absent and match")
 	}
 	if o.IfMatch != "" && !d.caps.IfMatch {
-		return "", fault.New(fault.Unimplemented, "no condition on the ETag: %s", d.caps.Why["IfMatch"])
+		return "", nil, fault.New(fault.Unimplemented, "no condition on the ETag: %s", d.caps.Why["IfMatch"])
 	}
 	name, err := file(key)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	dir, base := split(name)
 	h, err := d.folder(dir)
 	if err == nil {
-		defer h.close()
-		err = d.replaceable(h, base, name, o)
+		if err = d.replaceable(h, base, name, o); err != nil {
+			h.close()
+		}
 	} else if errors.Is(err, fs.ErrNotExist) && o.IfMatch == "" {
-		err = nil
+		h, err = nil, nil
 	}
-	return name, refusal(err)
+	if err != nil {
+		return "", nil, refusal(err)
+	}
+	return name, &spare{h}, nil
+}
+
+// spare is an open folder, or none, that nobody uses yet.
+type spare struct{ h *handle }
+
+// take returns the folder, which the caller closes.
+func (s *spare) take() *handle {
+	h := s.h
+	s.h = nil
+	return h
+}
+
+func (s *spare) drop() {
+	if s.h != nil {
+		s.h.close()
+	}
 }
 
 // replaceable checks that the file base in h may be written as o asks.
@@ -133,12 +154,13 @@ func newTemp() string {
 	return tempStart + hex.EncodeToString(id[:]) + tempEnd
 }
 
-// newTemp makes a temp in the folder of name. A Delete may remove the folder, empty as it is, just before.
-func (d *Driver) newTemp(ctx context.Context, name string) (*temp, error) {
-	t := &temp{d: d, name: name, hidden: newTemp()}
+// newTemp makes a temp in the folder of name, which h is unless it is nil. A Delete may remove the folder, empty as it
+// is, just before.
+func (d *Driver) newTemp(ctx context.Context, name string, h *handle) (*temp, error) {
+	t := &temp{d: d, name: name, hidden: newTemp(), h: h}
 	t.dir, t.base = split(name)
 	for try := 0; ; try++ {
-		err := t.create()
+		err := t.create(try == 0 && h != nil)
 		if err == nil {
 			return t, nil
 		}
@@ -149,14 +171,17 @@ func (d *Driver) newTemp(ctx context.Context, name string) (*temp, error) {
 	}
 }
 
-func (t *temp) create() (err error) {
-	if t.h != nil {
-		t.h.close()
-	}
-	h, made, err := t.d.prepare(t.dir)
-	t.h, t.made = h, append(t.made, made...)
-	if err != nil {
-		return err
+// create makes the file. opened says that t.h is already the folder.
+func (t *temp) create(opened bool) (err error) {
+	if !opened || t.dir != "." && !t.d.prepared(t.dir) {
+		if t.h != nil {
+			t.h.close()
+		}
+		h, made, err := t.d.prepare(t.dir)
+		t.h, t.made = h, append(t.made, made...)
+		if err != nil {
+			return err
+		}
 	}
 	first, err := t.d.enlist(t.dir)
 	if err != nil {
@@ -254,8 +279,21 @@ func (t *temp) commit(ctx context.Context, key string, o store.PutOptions) (stor
 	return x.whole(key), nil
 }
 
-// rename takes the folder's lock, checks the conditions and renames.
+// rename gives the temp its name. A name that nothing may have is taken by the kernel, at once and from everybody; else
+// the conditions are checked under the folder's lock.
 func (t *temp) rename(ctx context.Context, o store.PutOptions) (facts, error) {
+	if o.IfAbsent && !t.d.folds.Load() {
+		if err := t.d.did("rename", t.base); err != nil {
+			return facts{}, err
+		}
+		err := t.h.renameNew(t.hidden, t.base)
+		if errors.Is(err, fs.ErrExist) {
+			if err = t.d.replaceable(t.h, t.base, t.name, o); err == nil { // it went away since
+				err = fault.New(fault.AlreadyExists, "there is a file of this name")
+			}
+		}
+		return t.named(err)
+	}
 	free, err := t.d.lock(ctx, t.h, t.dir)
 	if err != nil {
 		return facts{}, err
@@ -273,8 +311,13 @@ func (t *temp) rename(ctx context.Context, o store.PutOptions) (facts, error) {
 		err = t.h.rename(t.hidden, t.base)
 	}
 	if errors.Is(err, fs.ErrExist) { // a program that knows nothing of our lock was faster
-		return facts{}, fault.New(fault.AlreadyExists, "there is a file of this name")
+		err = fault.New(fault.AlreadyExists, "there is a file of this name")
 	}
+	return t.named(err)
+}
+
+// named notes that a rename is done, unless err says otherwise, and describes the file.
+func (t *temp) named(err error) (facts, error) {
 	if err != nil {
 		return facts{}, err
 	}
