@@ -57,8 +57,9 @@ type walk struct {
 	stack    []*level
 	start    string // directory to begin in
 	begun    bool
-	ahead    *walkItem // read but not yet on a page
-	full     int       // entries of the page before
+	it       walkItem // what item has returned
+	ahead    bool     // it is not yet on a page
+	full     int      // entries of the page before
 }
 
 // level is a directory being read.
@@ -75,7 +76,7 @@ type walkItem struct {
 }
 
 // next returns the smallest string greater than every key of the item.
-func (i walkItem) next() string {
+func (i *walkItem) next() string {
 	if i.prefix != "" {
 		return beyond(i.prefix)
 	}
@@ -117,7 +118,7 @@ func newWalk(d DirLister, q Query) (*walk, error) {
 // page fills one page. It looks one item ahead so that the last page is known as such.
 func (w *walk) page(ctx context.Context, limit int) (Page, error) {
 	var p Page
-	var last walkItem
+	var last walkItem // only what next needs
 	for n := 0; ; n++ {
 		it, err := w.item(ctx, limit-n+1)
 		if err == io.EOF {
@@ -127,7 +128,7 @@ func (w *walk) page(ctx context.Context, limit int) (Page, error) {
 			return Page{}, err
 		}
 		if n == limit {
-			w.ahead, w.full = &it, len(p.Entries)
+			w.ahead, w.full = true, len(p.Entries)
 			p.Next = base64.RawURLEncoding.EncodeToString([]byte(last.next()))
 			return p, nil
 		}
@@ -139,21 +140,21 @@ func (w *walk) page(ctx context.Context, limit int) (Page, error) {
 			}
 			p.Entries = append(p.Entries, it.entry)
 		}
-		last = it
+		last.prefix, last.entry.Key = it.prefix, it.entry.Key
 	}
 }
 
-// item returns the next item, io.EOF at the end. want is a guess of how many the caller will ask for.
-func (w *walk) item(ctx context.Context, want int) (walkItem, error) {
-	if w.ahead != nil {
-		it := *w.ahead
-		w.ahead = nil
-		return it, nil
+// item returns the next item, valid until the next call, and io.EOF at the end. want is a guess of how many the caller
+// will ask for.
+func (w *walk) item(ctx context.Context, want int) (*walkItem, error) {
+	if w.ahead {
+		w.ahead = false
+		return &w.it, nil
 	}
 	if !w.begun {
 		w.begun = true
 		if err := w.descend(ctx); err != nil {
-			return walkItem{}, err
+			return nil, err
 		}
 	}
 	for len(w.stack) > 0 {
@@ -163,37 +164,43 @@ func (w *walk) item(ctx context.Context, want int) (walkItem, error) {
 				w.stack = w.stack[:len(w.stack)-1]
 				continue
 			} else if err != nil {
-				return walkItem{}, err
+				return nil, err
 			}
 		}
-		e := l.buf[0]
+		e := &l.buf[0]
 		l.buf = l.buf[1:]
-		key := l.dir + e.Name
+		key := e.Entry.Key // most listers know it
+		if len(key) != len(l.dir)+len(e.Name) || key[:len(l.dir)] != l.dir || key[len(l.dir):] != e.Name {
+			key = l.dir + e.Name
+		}
 		switch {
 		case w.to != "" && key >= w.to: // all that follows is greater still
 			w.stack = nil
-			return walkItem{}, io.EOF
+			return nil, io.EOF
 		case !e.Dir && key < w.from:
 		case !e.Dir:
-			e.Entry.Key = key
-			return walkItem{entry: e.Entry}, nil
+			w.it.prefix, w.it.entry = "", e.Entry
+			w.it.entry.Key = key
+			return &w.it, nil
 		case w.delimited && w.whole(key):
-			return walkItem{prefix: key}, nil
+			w.it = walkItem{prefix: key}
+			return &w.it, nil
 		case w.delimited:
 			some, err := w.holds(ctx, key)
 			if err != nil {
-				return walkItem{}, err
+				return nil, err
 			}
 			if some {
-				return walkItem{prefix: key}, nil
+				w.it = walkItem{prefix: key}
+				return &w.it, nil
 			}
 		default:
 			if err := w.push(ctx, key, ""); err != nil {
-				return walkItem{}, err
+				return nil, err
 			}
 		}
 	}
-	return walkItem{}, io.EOF
+	return nil, io.EOF
 }
 
 // whole reports whether every key below directory dir is within the bounds.

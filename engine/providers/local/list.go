@@ -52,6 +52,7 @@ type dirCursor struct {
 	from      string // where the next pass begins
 	names     *names // of this pass
 	end       bool   // this pass is the last
+	whole     []byte // for key
 }
 
 // Next implements store.DirCursor.
@@ -80,15 +81,15 @@ func (c *dirCursor) Next(ctx context.Context, max int) ([]store.DirEntry, error)
 		}
 		name, isDir := c.names.pop()
 		if isDir {
-			out = append(out, store.DirEntry{Name: name, Dir: true})
+			out = append(out, store.DirEntry{Name: string(name), Dir: true})
 			continue
 		}
-		x, ok, err := c.describe(h, name)
+		key := c.key(name)
+		x, ok, err := c.describe(h, key[len(c.dir):])
 		if err != nil {
 			return nil, err
 		}
 		if ok {
-			key := c.dir + name
 			out = append(out, store.DirEntry{Name: key[len(c.dir):], Entry: x.entry(key)})
 		}
 	}
@@ -96,6 +97,12 @@ func (c *dirCursor) Next(ctx context.Context, max int) ([]store.DirEntry, error)
 		return nil, io.EOF
 	}
 	return out, nil
+}
+
+// key returns the key of a name in one step, as large folders have many.
+func (c *dirCursor) key(name []byte) string {
+	c.whole = append(append(c.whole[:0], c.dir...), name...)
+	return string(c.whole)
 }
 
 // gone tells a folder that is not there from a top folder that was removed, which holds no folder either.

@@ -85,11 +85,11 @@ func (l *names) finish() (dropped bool) {
 
 func (l *names) len() int { return len(l.refs) - l.next }
 
-// pop returns the smallest name left.
-func (l *names) pop() (name string, dir bool) {
+// pop returns the smallest name left, which is valid until the next reset.
+func (l *names) pop() (name []byte, dir bool) {
 	r := l.refs[l.next]
 	l.next++
-	return string(l.at(r)), r.dir
+	return l.at(r), r.dir
 }
 
 // last returns the greatest name.
