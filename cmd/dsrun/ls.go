@@ -107,6 +107,9 @@ func (a *app) ls(ctx context.Context, arg string, o lsFlags) error {
 	if err == nil {
 		err = w.Flush()
 	}
+	if err == nil && n == 0 && p.local && p.path != "" && !isPattern(p.path) {
+		return fault.New(fault.NotFound, "%s does not exist or is an empty folder", arg) // a slip of the fingers, on a path of this machine
+	}
 	if err == nil && n == 0 && o.failEmpty {
 		return fault.New(fault.NotFound, "%s holds nothing", arg)
 	}

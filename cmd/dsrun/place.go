@@ -15,6 +15,7 @@ import (
 type place struct {
 	store *store.Store
 	path  string
+	local bool // a path of this machine that no declared datastore stands for
 }
 
 // places opens what the command line names.
@@ -44,7 +45,7 @@ func (p *places) open(ctx context.Context, arg string) (place, error) {
 		return p.uri(ctx, arg)
 	}
 	s, err := p.project.Store(ctx, name)
-	return place{s, path}, err
+	return place{store: s, path: path}, err
 }
 
 func isLocal(arg string) bool {
@@ -68,14 +69,14 @@ func (p *places) local(ctx context.Context, arg string) (place, error) {
 	if dir, err := p.a.w.OpenRoot(abs); err == nil {
 		dir.Close()
 		s, err := p.project.OpenFolder(ctx, abs)
-		return place{s, ""}, err
+		return place{store: s, local: true}, err
 	}
 	s, err := p.project.OpenFolder(ctx, filepath.Dir(abs))
 	path := filepath.Base(abs)
 	if strings.HasSuffix(arg, "/") {
 		path += "/"
 	}
-	return place{s, path}, err
+	return place{store: s, path: path, local: true}, err
 }
 
 // uri finds the declared datastore whose own address is the longest prefix of the URI.
@@ -92,7 +93,7 @@ func (p *places) uri(ctx context.Context, uri string) (place, error) {
 		return place{}, fault.Hinted(fault.NotFound, "Declare a datastore that holds it, and give the configuration with -c.",
 			"no declared datastore covers %s:// addresses such as %s", scheme, uri)
 	}
-	return place{s, path}, nil
+	return place{store: s, path: path}, nil
 }
 
 // isPattern reports whether a path is a glob.
