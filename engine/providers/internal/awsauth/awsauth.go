@@ -42,13 +42,16 @@ func (a *Adapter) Refresh(ctx context.Context) error {
 	return err
 }
 
-// Do calls fn, and once more with a new credential when fn's error says that the last one has expired.
+// Do calls fn, and once more when the service refused the request in a way that another one can mend: with a new
+// credential when the last one has expired, or dated anew when the machine's clock is off.
 func (a *Adapter) Do(ctx context.Context, fn func(ctx context.Context) error) error {
 	err := fn(ctx)
-	if err == nil || !Expired(err) {
-		return err
-	}
-	if a.Refresh(ctx) != nil {
+	switch {
+	case Expired(err):
+		if a.Refresh(ctx) != nil {
+			return err
+		}
+	case !Skewed(err):
 		return err
 	}
 	return fn(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -175,9 +176,12 @@ func Trim(err error) error {
 	var own *fault.Error
 	var api smithy.APIError
 	var send *smithyhttp.RequestSendError
+	var resp *smithyhttp.ResponseError
 	switch {
 	case errors.As(err, &own):
 		return own
+	case Code(err) == "UnknownError" && errors.As(err, &resp): // no reply of the service: a proxy's page, or nothing
+		return &trimmed{fmt.Sprintf("%d %s", resp.HTTPStatusCode(), http.StatusText(resp.HTTPStatusCode())), err}
 	case errors.As(err, &api):
 		text := api.ErrorCode()
 		if m := strings.TrimSpace(api.ErrorMessage()); m != "" {

@@ -37,8 +37,12 @@ type lockedBuffer struct {
 	b  strings.Builder
 }
 
-func (l *lockedBuffer) Write(p []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.b.Write(p) }
-func (l *lockedBuffer) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+func (l *lockedBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
 
 func newEnv(t testing.TB, vars map[string]string) *testEnv {
 	t.Helper()
@@ -114,7 +118,11 @@ func newFake(t testing.TB, reply func(n int, c call, w http.ResponseWriter)) *fa
 	return f
 }
 
-func (f *fake) seen() []call { f.mu.Lock(); defer f.mu.Unlock(); return append([]call(nil), f.calls...) }
+func (f *fake) seen() []call {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]call(nil), f.calls...)
+}
 
 // newSTS is a security token service: session n has the key ASIA...n and lives for an hour from now().
 func newSTS(t testing.TB, now func() time.Time) *fake {
