@@ -86,12 +86,12 @@ type ScriptError struct {
 
 // Frame is one place in a script.
 type Frame struct {
-	Func string
-	File string
-	Line int    // from 1
-	Col  int    // from 1, in characters
-	End  int    // column after the guilty expression on the same line
-	Text string // the source line
+	Func string `json:"func,omitempty"`
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"` // from 1
+	Col  int    `json:"col,omitempty"`  // from 1, in characters
+	End  int    `json:"end,omitempty"`  // column after the guilty expression on the same line
+	Text string `json:"text,omitempty"` // the source line
 }
 
 func (e *ScriptError) Error() string { return e.Message }

@@ -13,13 +13,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/dsrun/dsrun/engine"
-	"github.com/dsrun/dsrun/engine/providers"
 	"github.com/dsrun/dsrun/engine/secret"
 )
 
 // app is one invocation of the program.
 type app struct {
 	w        *World
+	stdout   *checkedWriter
 	g        globals
 	redactor *secret.Redactor
 	log      *slog.LevelVar
@@ -49,7 +49,10 @@ func (g *globals) register(f *pflag.FlagSet) {
 
 // Main runs one command line and returns the exit code.
 func Main(w *World) int {
-	a := &app{w: w, redactor: secret.NewRedactor(), log: &slog.LevelVar{}}
+	own := *w
+	stdout := &checkedWriter{w: w.Stdout}
+	own.Stdout = stdout
+	a := &app{w: &own, stdout: stdout, redactor: secret.NewRedactor(), log: &slog.LevelVar{}}
 	ctx, stop := a.watch(context.Background())
 	defer stop()
 	err := a.command().ExecuteContext(ctx)
@@ -58,7 +61,36 @@ func Main(w *World) int {
 			err = cerr
 		}
 	}
+	if err == nil {
+		err = stdout.failure()
+	}
 	return a.finish(ctx, err)
+}
+
+// checkedWriter remembers the first failure of a write: what was not printed is an error, also where a printer does not
+// look. It is safe for concurrent use as far as w is.
+type checkedWriter struct {
+	w   io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (c *checkedWriter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.err == nil {
+			c.err = err
+		}
+	}
+	return n, err
+}
+
+func (c *checkedWriter) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
 }
 
 // errInterrupted is the cause of a context that a signal ended.
@@ -137,7 +169,7 @@ func (a *app) setLogLevel(cmd *cobra.Command) error {
 // engine makes the engine with the world's streams. Whatever it prints passes through the redactor.
 func (a *app) engine() *engine.Engine {
 	return engine.New(engine.Options{
-		Providers: providers.All(), Stdout: a.w.Stdout, TTY: a.w.StdoutTTY, Log: a.logger(), Clock: a.w.Clock,
+		Providers: a.w.Providers(), Stdout: a.w.Stdout, TTY: a.w.StdoutTTY, Log: a.logger(), Clock: a.w.Clock,
 		LookupEnv: a.w.LookupEnv, Environ: a.w.Environ, Redactor: a.redactor, StateDir: a.w.StateDir, TempDir: a.w.TempDir,
 		Version: version(), OpenRoot: a.w.OpenRoot,
 	})

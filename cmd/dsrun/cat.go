@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
@@ -13,7 +14,8 @@ import (
 )
 
 func (a *app) catCmd() *cobra.Command {
-	return &cobra.Command{
+	failEmpty := false
+	cmd := &cobra.Command{
 		Use: "cat PLACE...", Short: "Print objects",
 		Long: `Print the bytes of objects one after another, as they are. With --json, print the rows of tabular objects (csv, tsv,
 jsonl, also compressed) as JSON, one a line. A glob prints what it matches in key order.`,
@@ -25,16 +27,18 @@ jsonl, also compressed) as JSON, one a line. A glob prints what it matches in ke
 				return err
 			}
 			for _, arg := range args {
-				if err := a.cat(cmd.Context(), ps, arg); err != nil {
+				if err := a.cat(cmd.Context(), ps, arg, failEmpty); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&failEmpty, "fail-empty", false, "exit with 1 when a glob matches nothing")
+	return cmd
 }
 
-func (a *app) cat(ctx context.Context, ps *places, arg string) error {
+func (a *app) cat(ctx context.Context, ps *places, arg string, failEmpty bool) error {
 	p, err := ps.open(ctx, arg)
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func (a *app) cat(ctx context.Context, ps *places, arg string) error {
 		return one(e.Key, e.Version)
 	})
 	if err == nil && !found {
-		return fault.New(fault.NotFound, "nothing matches %s", arg)
+		return a.nothing("nothing matches "+arg, failEmpty)
 	}
 	return err
 }
@@ -71,6 +75,10 @@ func (a *app) cat(ctx context.Context, ps *places, arg string) error {
 // catRows prints the rows of a tabular object as JSON lines.
 func (a *app) catRows(ctx context.Context, r *store.Reader, key string) error {
 	src, err := format.Open(ctx, "auto", format.Input{Name: key, Size: r.Entry().Size, Body: r}, format.ReadOptions{})
+	var f *fault.Error
+	if errors.As(err, &f) && f.Class.Code == fault.InvalidArgument && f.Op == "" {
+		return fault.Hinted(fault.InvalidArgument, "Leave --json out to print the bytes.", "%w", f.Err)
+	}
 	if err != nil {
 		return err
 	}

@@ -30,14 +30,15 @@ Existing objects stay unless --overwrite says otherwise. Copies are whole or abs
 	cmd.Flags().StringVar(&o.overwrite, "overwrite", o.overwrite, "never, if_changed or always")
 	cmd.Flags().IntVar(&o.workers, "workers", o.workers, "objects under way at once")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "copy nothing; print what would be")
+	cmd.Flags().BoolVar(&o.failEmpty, "fail-empty", false, "exit with 1 when a folder or glob holds nothing")
 	cmd.Flags().BoolVar(&o.keepGoing, "keep-going", false, "go on after a failure")
 	return cmd
 }
 
 type cpFlags struct {
-	recursive, dryRun, keepGoing bool
-	overwrite                    string
-	workers                      int
+	recursive, dryRun, keepGoing, failEmpty bool
+	overwrite                               string
+	workers                                 int
 }
 
 var overwrites = map[string]store.Overwrite{"never": store.OverwriteNever, "if_changed": store.OverwriteIfChanged, "always": store.OverwriteAlways}
@@ -120,7 +121,7 @@ func (a *app) copyAll(ctx context.Context, src, dst *store.Store, job store.Copy
 	res, err := store.Copy(ctx, src, dst, job)
 	total := int(res.Copied+res.Skipped) + len(res.Failed)
 	if err == nil && total == 0 {
-		err = fault.New(fault.NotFound, "nothing to copy: the source matches no object")
+		err = a.nothing("nothing to copy: the source matches no object", o.failEmpty)
 	}
 	if o.dryRun && err == nil {
 		for _, c := range engine.Changes(dst, overlay) {

@@ -21,7 +21,7 @@ func (a *app) lsCmd() *cobra.Command {
 		Long: `List the declared datastores, or one level of a place, folders first. With -r, or a path that ends with **, all the way
 down in key order, one key a line. A glob lists what it matches.`,
 		Example: "  dsrun ls\n  dsrun ls raw:\n  dsrun ls -l raw:2024/\n  dsrun ls 'raw:**.csv' --json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return a.lsStores()
@@ -111,7 +111,7 @@ func (a *app) ls(ctx context.Context, arg string, o lsFlags) error {
 		return fault.New(fault.NotFound, "%s does not exist or is an empty folder", arg) // a slip of the fingers, on a path of this machine
 	}
 	if err == nil && n == 0 && o.failEmpty {
-		return fault.New(fault.NotFound, "%s holds nothing", arg)
+		return a.nothing(arg+" holds nothing", true)
 	}
 	return err
 }

@@ -30,6 +30,17 @@ func (a *app) printRaw(b []byte) error {
 	return err
 }
 
+// nothing says that a folder or glob holds nothing, which is done work unless the person says otherwise.
+func (a *app) nothing(text string, failEmpty bool) error {
+	if failEmpty {
+		return fault.New(fault.NotFound, "%s", text)
+	}
+	if !a.g.json {
+		_, _ = io.WriteString(a.w.Stderr, fault.Printable(text)+"\n")
+	}
+	return nil
+}
+
 // printPlan prints what a dry run would have done.
 func (a *app) printPlan(p *engine.Plan) error {
 	if a.g.json {

@@ -36,14 +36,21 @@ func (a *app) finish(ctx context.Context, err error) int {
 	if err == nil {
 		return 0
 	}
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
+	// Only our own output's: a connection of a store that breaks says the same.
+	if broken(err) && broken(a.stdout.failure()) {
 		return 0 // whoever read our output has seen enough
 	}
+	a.g.json = a.g.json || asksJSON(a.w.Args) // the mistake may stand before the flag
+	var u *usageError
 	a.mu.Lock()
 	sig := a.signal
 	a.mu.Unlock()
 	if sig != nil && context.Cause(ctx) != nil {
-		fmt.Fprintln(a.w.Stderr, "interrupted")
+		if a.g.json {
+			_ = newEncoder(a.w.Stderr).Encode(map[string]problem{"error": {Code: fault.Cancelled, Message: "interrupted"}})
+		} else {
+			fmt.Fprintln(a.w.Stderr, "interrupted")
+		}
 		return signalCode(sig)
 	}
 	p := explain(err)
@@ -56,12 +63,28 @@ func (a *app) finish(ctx context.Context, err error) int {
 		a.renderProblem(&b, p)
 		_, _ = io.WriteString(a.w.Stderr, a.redactor.Redact(b.String()))
 	}
-	var u *usageError
 	var d *engine.DiagnosticsError
 	if errors.As(err, &u) || errors.As(err, &d) || isUsage(err) {
 		return 2
 	}
 	return exitCode(err)
+}
+
+func broken(err error) bool {
+	return err != nil && (errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe))
+}
+
+// asksJSON looks for --json among arguments that could not be parsed.
+func asksJSON(args []string) bool {
+	for _, arg := range args {
+		switch arg {
+		case "--":
+			return false
+		case "--json", "--json=true":
+			return true
+		}
+	}
+	return false
 }
 
 // isUsage reports whether the person's input is at fault before anything ran: an argument of the command line, or a

@@ -33,11 +33,12 @@ func (a *app) rmCmd() *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&o.recursive, "recursive", "r", false, "delete all that a folder or glob holds")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "delete nothing; print what would be")
+	cmd.Flags().BoolVar(&o.failEmpty, "fail-empty", false, "exit with 1 when a folder or glob holds nothing")
 	cmd.Flags().BoolVar(&o.missingOK, "missing-ok", false, "an object that is not there is no error")
 	return cmd
 }
 
-type rmFlags struct{ recursive, dryRun, missingOK bool }
+type rmFlags struct{ recursive, dryRun, missingOK, failEmpty bool }
 
 func (a *app) rm(ctx context.Context, ps *places, arg string, o rmFlags) error {
 	p, err := ps.open(ctx, arg)
@@ -68,8 +69,8 @@ func (a *app) rm(ctx context.Context, ps *places, arg string, o rmFlags) error {
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 && !o.missingOK {
-		return fault.New(fault.NotFound, "%s holds nothing", arg)
+	if len(keys) == 0 {
+		return a.nothing(arg+" holds nothing", o.failEmpty)
 	}
 	if o.dryRun {
 		for _, k := range keys {

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/dsrun/dsrun/engine/clock"
+	"github.com/dsrun/dsrun/engine/providers"
 )
 
 // TestScript runs whole command lines in process: each .txtar file is what a user types and sees.
@@ -83,7 +84,7 @@ func expectExit(ts *testscript.TestScript, want int, args []string) {
 // testWorld is a world without a terminal, an environment or signals.
 func testWorld(dir string, args []string) *World {
 	return &World{
-		Args: args, Dir: dir, Width: 100, Clock: clock.Real, OpenRoot: os.OpenRoot, RealPath: filepath.EvalSymlinks,
+		Args: args, Dir: dir, Width: 100, Clock: clock.Real, Providers: providers.All, OpenRoot: os.OpenRoot, RealPath: filepath.EvalSymlinks,
 		LookupEnv: func(string) (string, bool) { return "", false }, Environ: os.Environ,
 		Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{},
 		Kill: func(int) {}, SoftMemoryLimit: func(int64) {}, TempDir: os.TempDir(),

@@ -45,7 +45,7 @@ func (a *app) printEntry(s *store.Store, e store.Entry) error {
 	}
 	line := func(k, v string) {
 		if v != "" {
-			fmt.Fprintf(a.w.Stdout, "%-13s %s\n", k, fault.Printable(v))
+			fmt.Fprintf(a.w.Stdout, "%-13s %s\n", k, fault.Printable(v)) // Main looks for what failed
 		}
 	}
 	line("path", j.Path)

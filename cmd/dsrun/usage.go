@@ -57,6 +57,15 @@ func atLeast(n int, name string) cobra.PositionalArgs {
 	}
 }
 
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usagef(cmd, "%q is one argument too many", args[n])
+		}
+		return nil
+	}
+}
+
 func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/dsrun/dsrun/engine/clock"
+	"github.com/dsrun/dsrun/engine/provider"
+	"github.com/dsrun/dsrun/engine/providers"
 )
 
 // World is all that the program sees of its process: the only door to arguments, environment, streams, files and
@@ -29,6 +31,7 @@ type World struct {
 	StderrTTY      bool
 	Width          int // columns of the terminal; 80 where there is none
 	Clock          clock.Clock
+	Providers      func() *provider.Registry // the kinds that there are
 	// OpenRoot opens a folder; nothing outside of it can be reached through the result.
 	OpenRoot func(dir string) (*os.Root, error)
 	// RealPath resolves the links of a path that the person named.
@@ -56,7 +59,7 @@ func realWorld() *World {
 		StdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
 		StdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
 		StderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
-		Width:     80, Clock: clock.Real, OpenRoot: os.OpenRoot, RealPath: filepath.EvalSymlinks,
+		Width:     80, Clock: clock.Real, Providers: providers.All, OpenRoot: os.OpenRoot, RealPath: filepath.EvalSymlinks,
 		SoftMemoryLimit: func(n int64) { debug.SetMemoryLimit(n) }, Signals: signals, Kill: os.Exit,
 	}
 	if w.StdoutTTY {
