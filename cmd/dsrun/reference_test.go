@@ -72,7 +72,7 @@ func referencePages(t *testing.T) map[string]string {
 		name := strings.Trim("config/"+b.Block+"."+b.Label, ".") + ".md"
 		page := schema.Reference(b)
 		if b.Label != "" {
-			page += "\n## Attributes of every " + b.Block + "\n\n" + schema.CommonReference(b.Block)
+			page += "\n## Attributes of every " + b.Block + "\n\n" + schema.CommonReference(b.Block, b.Families)
 		}
 		pages[name] = page
 		fmt.Fprintf(&index, "- [`%s`](%s): %s\n", strings.TrimSpace(b.Block+" "+b.Label), name, b.Summary)

@@ -46,9 +46,9 @@ func Reference(b Body) string {
 }
 
 // CommonReference returns the Markdown table of the attributes that every block of a kind has.
-func CommonReference(block string) string {
+func CommonReference(block string, families []string) string {
 	fs := &Fields{}
-	CommonFields(fs, &Common{}, block, []string{"aws"})
+	CommonFields(fs, &Common{}, block, families)
 	var w strings.Builder
 	table(&w, fs.List)
 	return w.String()

@@ -125,7 +125,7 @@ func TestCommonDocs(t *testing.T) {
 				t.Errorf("%s %s: default %q, documented as %s", kind, f.Name, *s, f.DefaultText)
 			}
 		}
-		if got := strings.Contains(CommonReference(kind), "`credential`"); got == (kind == "credential") {
+		if got := strings.Contains(CommonReference(kind, []string{"aws"}), "`credential`"); got == (kind == "credential") {
 			t.Errorf("%s: has a credential attribute: %v", kind, got)
 		}
 	}
