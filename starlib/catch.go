@@ -46,6 +46,7 @@ func (r *Run) settle(thread *starlark.Thread, err error) error {
 	r.mu.Lock()
 	cause, threads := r.cause, append(slices.Clone(r.threads), thread)
 	r.cause = nil
+	r.failed.Store(false)
 	r.mu.Unlock()
 	if cause != nil {
 		for _, t := range threads {

@@ -32,8 +32,18 @@ func newHeader(names []string) *header {
 	return h
 }
 
+const fewNames = 8
+
 // of returns the position of the named column, or -1.
 func (h *header) of(name string) int {
+	if len(h.names) <= fewNames { // no hash is as fast
+		for i, n := range h.names {
+			if n == name {
+				return i
+			}
+		}
+		return -1
+	}
 	if i, ok := h.index[name]; ok {
 		return i
 	}
@@ -62,7 +72,7 @@ type headers struct {
 	schema *rows.Schema // the last one, and its header
 	last   *header
 	root   *header // the header without columns: those of dicts derive from it
-	buf    []string
+	dict   dictFields
 }
 
 func (hs *headers) of(s *rows.Schema) *header {
@@ -79,24 +89,49 @@ func (hs *headers) named(names []string) *header {
 	return hs.root.extend(names)
 }
 
+// dictFields reads the entries of dicts. A loop over them would allocate each of its variables anew for every dict.
+type dictFields struct {
+	names []string
+	cells []starlark.Value
+	wrong starlark.Value // a key that is no string
+	yield func(k, v starlark.Value) bool
+}
+
+// read returns the values of a dict. The names are in f.names until the next call.
+func (f *dictFields) read(d *starlark.Dict) ([]starlark.Value, error) {
+	if f.yield == nil {
+		f.yield = func(k, v starlark.Value) bool {
+			name, ok := k.(starlark.String)
+			if !ok {
+				f.wrong = k
+				return false
+			}
+			f.names, f.cells = append(f.names, string(name)), append(f.cells, v)
+			return true
+		}
+	}
+	f.names, f.wrong = f.names[:0], nil
+	f.cells = make([]starlark.Value, 0, d.Len())
+	d.Entries()(f.yield)
+	cells := f.cells
+	f.cells = nil
+	if f.wrong != nil {
+		return nil, fault.New(fault.InvalidArgument, "a column's name is %s, want string", f.wrong.Type())
+	}
+	return cells, nil
+}
+
 // row returns v as a row when it is one, or a dict, struct or object.
 func (hs *headers) row(v starlark.Value) (*Row, bool, error) {
 	switch v := v.(type) {
 	case *Row:
 		return v, true, nil
 	case *starlark.Dict:
-		names := hs.buf[:0]
-		cells := make([]starlark.Value, 0, v.Len())
-		for k, e := range v.Entries() {
-			name, ok := starlark.AsString(k)
-			if !ok {
-				return nil, true, fault.New(fault.InvalidArgument, "a column's name is %s, want string", k.Type())
-			}
-			names = append(names, name)
-			cells = append(cells, e)
+		cells, err := hs.dict.read(v)
+		if err != nil {
+			return nil, true, err
 		}
-		hs.buf = names
-		return newRow(hs.named(names), cells), true, nil
+		return newRow(hs.named(hs.dict.names), cells), true, nil
 	case *starlarkstruct.Struct:
 		names := v.AttrNames()
 		cells := make([]starlark.Value, len(names))

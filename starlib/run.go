@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.starlark.net/starlark"
 
@@ -25,7 +26,8 @@ type Run struct {
 
 	execution *execution
 	mu        sync.Mutex
-	cause     error // of a failure that an iterator could not return
+	cause     error       // of a failure that an iterator could not return
+	failed    atomic.Bool // there is a cause: Err is asked after every call of a function
 	threads   []*starlark.Thread
 	stops     []func() bool
 	open      []*tracked
@@ -89,6 +91,7 @@ func (r *Run) Fail(err error) {
 	defer r.mu.Unlock()
 	if r.cause == nil {
 		r.cause = err
+		r.failed.Store(true)
 	}
 	for _, t := range r.threads {
 		t.Cancel(cancelText(err))
@@ -103,6 +106,9 @@ func (r *Run) Err() error {
 	}
 	if r.Ctx.Err() != nil {
 		return context.Cause(r.Ctx)
+	}
+	if !r.failed.Load() {
+		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
