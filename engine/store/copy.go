@@ -35,11 +35,18 @@ type CopyJob struct {
 	MaxDelete   int  // refuse to delete more; 0 means no bound
 	Workers     int  // 0 means 8
 	Collect     bool // go on after a failure
+	// Move deletes each source object once its target is proven to hold it, while it is in the state that was copied. An
+	// object that is skipped stays; with OverwriteIfChanged, one whose target is proven equal by checksum is deleted too,
+	// and any other is copied.
+	Move bool
+	// Journal, when set, records uploads in parts, so that a later run of the same job goes on with those that this one
+	// could not finish.
+	Journal Journal
 }
 
 // CopyResult counts what Copy did.
 type CopyResult struct {
-	Copied, Skipped, Deleted int64
+	Copied, Skipped, Deleted int64      // Deleted: extra objects of the target, or with Move objects of the source
 	Failed                   []KeyError // by source key, in byte order; a failed delete by its target key
 	Bytes                    int64      // of the objects copied
 	ClientBytes              int64      // that passed through this process
@@ -47,6 +54,8 @@ type CopyResult struct {
 
 const (
 	copyWorkers = 8
+	// planAhead is how many objects are planned ahead of the copying, so that its end can be told early.
+	planAhead = 1024
 	// copyKeys is the most source keys that are remembered for DeleteExtra where a side does not list in key order.
 	copyKeys = 1_000_000
 )
@@ -67,6 +76,9 @@ func Copy(ctx context.Context, src, dst *Store, job CopyJob) (CopyResult, error)
 	err := c.run(ctx)
 	if err == nil && job.DeleteExtra {
 		err = c.deleteExtra(ctx)
+	}
+	if err == nil && job.Journal != nil && len(c.res.Failed) == 0 {
+		err = c.forgetAll(ctx)
 	}
 	slices.SortFunc(c.res.Failed, func(a, b KeyError) int { return strings.Compare(a.Key, b.Key) })
 	if err != nil {
@@ -142,13 +154,21 @@ func (c *copier) prepare() error {
 	if strings.HasPrefix(c.pat.prefix, c.srcPrefix) {
 		c.srcPrefix = c.pat.prefix
 	}
+	if j.Move {
+		if j.DeleteExtra {
+			return bad("a move deletes no extra objects of the target")
+		}
+		if err := c.src.removable(Call{Op: "delete", Write: true, Replace: true}); err != nil {
+			return c.src.wrap(context.Background(), Call{Op: "delete", Key: j.List.Prefix}, err)
+		}
+	}
 	if j.Workers <= 0 {
 		j.Workers = copyWorkers
 	}
 	stripped := strings.HasPrefix(c.srcPrefix, j.Strip)
 	ordered := c.src.caps.Order == OrderByKey && c.dst.caps.Order == OrderByKey
 	lookup := j.Overwrite != OverwriteAlways || j.DeleteExtra
-	c.merge = lookup && ordered && stripped && j.Keys == nil && j.Rename == "" && !c.pat.literal
+	c.merge = lookup && !j.Move && ordered && stripped && j.Keys == nil && j.Rename == "" && !c.pat.literal
 	if j.DeleteExtra {
 		l := j.List
 		switch {
@@ -217,7 +237,7 @@ func sameDriver(a, b Driver) (same bool) {
 func (c *copier) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	tasks := make(chan copyTask, c.job.Workers)
+	tasks := make(chan copyTask, max(c.job.Workers, planAhead))
 	g, gctx := errgroup.WithContext(ctx)
 	for range c.job.Workers {
 		g.Go(func() error {
@@ -238,6 +258,7 @@ func (c *copier) run(ctx context.Context) error {
 		}
 	}
 	err := c.plan(gctx, send)
+	planEnd(c.prog)
 	close(tasks)
 	if err != nil && gctx.Err() == nil {
 		// The source cannot be listed to its end: nothing more is begun, and what is under way is dropped.
@@ -292,8 +313,13 @@ func (c *copier) one(ctx context.Context, t copyTask) error {
 		}
 		t.known, t.exists, t.target = true, err == nil, target
 		if t.exists && !c.wants(t.e, t.target) {
-			c.skip()
-			return nil
+			if !c.job.Move || c.job.Overwrite != OverwriteIfChanged {
+				c.skip(t.e)
+				return nil
+			}
+			if done, err := c.moved(ctx, t); done {
+				return err
+			}
 		}
 	}
 	if t.known && !t.exists {
@@ -302,10 +328,13 @@ func (c *copier) one(ctx context.Context, t copyTask) error {
 	e, client, err := c.object(ctx, t.e, t.key, replace)
 	if fault.Is(err, fault.AlreadyExists) && !replace {
 		if c.job.Overwrite == OverwriteNever {
-			c.skip()
+			c.skip(t.e)
 			return nil
 		}
 		e, client, err = c.object(ctx, t.e, t.key, true)
+	}
+	if err == nil && c.job.Move {
+		err = c.remove(ctx, t.e, e, t.key)
 	}
 	if err != nil {
 		return err
@@ -319,7 +348,8 @@ func (c *copier) one(ctx context.Context, t copyTask) error {
 	return nil
 }
 
-func (c *copier) skip() {
+func (c *copier) skip(e Entry) {
+	c.prog.Plan(0, -max(e.Size, 0))
 	c.mu.Lock()
 	c.res.Skipped++
 	c.mu.Unlock()

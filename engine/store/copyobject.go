@@ -60,6 +60,7 @@ func (c *copier) byService(ctx context.Context, call Call, e Entry, po PutOption
 		return Entry{}, true, err
 	}
 	c.served.Store(true)
+	c.prog.Plan(0, -max(e.Size, 0)) // no byte of it comes this way
 	if err := sameContent(e, out); err != nil {
 		return Entry{}, true, c.dst.wrap(ctx, call, err)
 	}
@@ -111,14 +112,14 @@ func (c *copier) send(ctx context.Context, call Call, e Entry, b Body, po PutOpt
 	if po.Attrs.Modified.IsZero() {
 		po.Attrs.Modified = e.Modified
 	}
-	out, err := c.dst.upload(ctx, call, b, po)
+	out, client, err := c.upload(ctx, call, e, b, po)
 	if err != nil {
 		return Entry{}, 0, err
 	}
 	if err := sameContent(e, out); err != nil {
 		return Entry{}, 0, c.dst.wrap(ctx, call, err)
 	}
-	return out, max(out.Size, 0), nil
+	return out, client, nil
 }
 
 // pinned returns the condition that holds while an object is in the state that e describes.

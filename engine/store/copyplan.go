@@ -44,7 +44,7 @@ func (c *copier) plan(ctx context.Context, send func(copyTask) error) error {
 			}
 			task.known = true
 			if task.exists && !c.wants(e, task.target) {
-				c.skip()
+				c.skip(e)
 				return nil
 			}
 		}

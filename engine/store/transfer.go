@@ -19,6 +19,7 @@ type transfer struct {
 	up   Upload
 	mu   sync.Mutex
 	done []Part
+	keep func(err error) bool // tells that the upload is to be left as it is, for a later run
 }
 
 // begin starts an upload. It is not repeated when the service may have begun one: nobody would know its name.
@@ -92,17 +93,28 @@ func (t *transfer) finish(ctx context.Context, total int64, po PutOptions, err e
 	return e, nil
 }
 
-// abort drops the upload on a context of its own, since the caller's may have ended, and returns err.
+// abort drops the upload, unless it is kept, and returns err.
 func (t *transfer) abort(ctx context.Context, err error) error {
+	if t.keep != nil && t.keep(err) {
+		return err
+	}
+	if aerr := t.drop(ctx); aerr != nil {
+		return &leftError{err: err, abort: aerr}
+	}
+	return err
+}
+
+// drop aborts the upload on a context of its own, since the caller's may have ended.
+func (t *transfer) drop(ctx context.Context) error {
 	ctx, cancel := fresh(ctx)
 	defer cancel()
 	c := t.c
 	c.Op, c.Replace, c.Retryable = "abort", false, true
 	aerr := t.s.do(unslotted(ctx), c, func(ctx context.Context) error { return t.up.Abort(ctx) })
-	if aerr == nil || fault.Is(aerr, fault.NotFound) {
-		return err
+	if fault.Is(aerr, fault.NotFound) {
+		return nil
 	}
-	return &leftError{err: err, abort: aerr}
+	return aerr
 }
 
 // leftError is a failed upload whose parts could not be removed either.
