@@ -1,0 +1,233 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+
+	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/store"
+)
+
+// small is the size up to which a body is held in memory while it is sent: its checksum goes before it, and it can be
+// sent again.
+const small = 256 << 10
+
+// Put implements store.Driver.
+func (d *Driver) Put(ctx context.Context, key string, body store.Body, o store.PutOptions) (store.Entry, error) {
+	if err := d.writable(ctx, key, o); err != nil {
+		return store.Entry{}, err
+	}
+	size := body.Size()
+	if size > maxPart {
+		return store.Entry{}, fault.New(fault.InvalidArgument, "an object of %d bytes goes up in parts: a single put takes at most %d", size, int64(maxPart))
+	}
+	if size < 0 {
+		return d.putUnknown(ctx, key, body, o)
+	}
+	r, err := d.write(key, o)
+	if err != nil {
+		return store.Entry{}, err
+	}
+	return d.putOne(ctx, r, body, size)
+}
+
+// putOne stores a body of known size and makes sure that the service holds it.
+func (d *Driver) putOne(ctx context.Context, r *request, body store.Body, size int64) (store.Entry, error) {
+	h, sum, err := d.deliver(ctx, r, d.algo, body, size)
+	if err != nil {
+		return store.Entry{}, err
+	}
+	e := store.Entry{Key: r.key, Size: size, ETag: quoted(h.Get("ETag")), Version: version(h)}
+	e.Modified, _ = http.ParseTime(h.Get("Date"))
+	if len(sum.Value) == 0 {
+		return e, nil
+	}
+	e.Sums = []store.Sum{sum}
+	if h.Get(sumHeader(sum.Algo)) != "" {
+		return e, nil
+	}
+	// The service did not say what it got. It is asked once.
+	held, err := d.Stat(ctx, r.key, store.Cond{Version: e.Version})
+	switch {
+	case err != nil:
+		return e, err
+	case held.ETag != e.ETag:
+		return e, nil // replaced by somebody else since
+	case held.Size != size:
+		return e, fault.New(fault.DataLoss, "the service holds %d bytes of the %d sent", held.Size, size)
+	}
+	for _, s := range held.Sums {
+		if s.Algo == sum.Algo && s.Parts == 0 && !bytes.Equal(s.Value, sum.Value) {
+			return e, fault.New(fault.DataLoss, "the service holds bytes with another %s checksum than those sent", s.Algo)
+		}
+	}
+	return e, nil
+}
+
+// writable refuses what cannot be stored before any byte is read.
+func (d *Driver) writable(ctx context.Context, key string, o store.PutOptions) error {
+	if err := d.usable(ctx); err != nil {
+		return err
+	}
+	if err := d.checkKey(key); err != nil {
+		return err
+	}
+	switch {
+	case o.IfAbsent && o.IfMatch != "":
+		return fault.New(fault.InvalidArgument, "the key cannot both be absent and match")
+	case o.IfAbsent && !d.caps.IfAbsent, o.IfMatch != "" && !d.caps.IfMatch:
+		return fault.New(fault.Unimplemented, "no conditional write: %s", d.preset.why)
+	}
+	return d.ensureBucket(ctx)
+}
+
+// write returns the request of a put, with everything that says how to store.
+func (d *Driver) write(key string, o store.PutOptions) (*request, error) {
+	r := &request{action: "PutObject", method: "PUT", key: key}
+	if err := describe(r, o.Attrs); err != nil {
+		return nil, err
+	}
+	d.stored(r)
+	condition(r, o)
+	return r, nil
+}
+
+// stored sets the headers of how objects are kept.
+func (d *Driver) stored(r *request) {
+	r.set("X-Amz-Storage-Class", d.o.StorageClass)
+	r.set("X-Amz-Acl", d.o.ACL)
+	r.set("X-Amz-Server-Side-Encryption", d.o.SSE)
+	r.set("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", d.o.KMSKeyID)
+}
+
+func condition(r *request, o store.PutOptions) {
+	if o.IfAbsent {
+		r.set("If-None-Match", "*")
+	}
+	r.set("If-Match", o.IfMatch)
+}
+
+// deliver sends a body of known size and checks the reply. sum is the checksum that was sent, if any.
+func (d *Driver) deliver(ctx context.Context, r *request, algo string, body store.Body, size int64) (h http.Header, sum store.Sum, err error) {
+	var s *stream
+	if size <= small {
+		data, err := readAll(ctx, body, size)
+		if err != nil {
+			return nil, sum, err
+		}
+		sum = d.wrap(r, algo, data)
+	} else {
+		s = d.stream(ctx, r, algo, body, size)
+		r.body = s
+	}
+	resp, err := d.do(ctx, r)
+	if err != nil {
+		return nil, sum, err
+	}
+	drain(resp)
+	if s != nil {
+		if sum, err = s.sent(); err != nil {
+			return nil, sum, err
+		}
+	}
+	h = resp.Header
+	if h.Get("ETag") == "" {
+		return h, sum, notS3(resp, "it has no ETag")
+	}
+	if got := h.Get(sumHeader(sum.Algo)); sum.Algo != "" && got != "" && got != base64Of(sum.Value) {
+		return h, sum, fault.New(fault.DataLoss, "the service holds bytes with the %s checksum %s, sent were %s", sum.Algo, got, base64Of(sum.Value))
+	}
+	return h, sum, nil
+}
+
+// wrap makes data the body of r, with its checksum before it.
+func (d *Driver) wrap(r *request, algo string, data []byte) (sum store.Sum) {
+	b := &block{data: data, sha: unsignedPayload}
+	if algo != "" {
+		f := newHash(algo)
+		f.Write(data)
+		sum = store.Sum{Algo: algo, Value: f.Sum(nil)}
+		r.set(sumHeader(algo), base64Of(sum.Value))
+	} else if !d.secure() {
+		b.sha = octets(data).hash()
+	}
+	r.body = b
+	return sum
+}
+
+// secure reports whether TLS covers the bytes on their way.
+func (d *Driver) secure() bool {
+	at, err := d.address(d.regionNow())
+	return err == nil && at.scheme == "https"
+}
+
+// block is an object that is held in memory.
+type block struct {
+	data []byte
+	sha  string
+}
+
+func (b *block) open(context.Context, signing) (io.ReadCloser, int64, error) {
+	return io.NopCloser(bytes.NewReader(b.data)), int64(len(b.data)), nil
+}
+func (b *block) hash() string          { return b.sha }
+func (b *block) again() bool           { return true }
+func (b *block) cause(err error) error { return err }
+
+// readAll reads a source that must have exactly size bytes. A source that hangs does not hold the call once ctx has
+// ended.
+func readAll(ctx context.Context, body store.Body, size int64) ([]byte, error) {
+	src, err := body.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, size+1)
+	n, err := fill(ctx, src, data)
+	if err == nil {
+		err = overrun(size)
+	} else if err == io.EOF {
+		err = nil
+		if int64(n) < size {
+			err = short(int64(n), size)
+		}
+	}
+	return data[:n], err
+}
+
+// fill reads src into p and closes it. io.EOF says that src ended before p was full.
+func fill(ctx context.Context, src io.ReadCloser, p []byte) (n int, err error) {
+	stop := context.AfterFunc(ctx, func() { src.Close() })
+	n, err = readFull(src, p)
+	if stop() {
+		if e := src.Close(); e != nil && err == io.EOF {
+			err = e // a source may find only at its end that it was damaged
+		}
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return n, err
+}
+
+// readFull reads until p is full or src fails or ends; unlike io.ReadFull's, its error is the source's own.
+func readFull(src io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = src.Read(p[n:])
+		n += k
+	}
+	if n == len(p) && err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+func short(n, size int64) error {
+	return fault.New(fault.DataLoss, "the source ended after %d of %d bytes", n, size)
+}
+
+func overrun(size int64) error {
+	return fault.New(fault.DataLoss, "the source is longer than its %d bytes", size)
+}
