@@ -160,7 +160,7 @@ func (d *Driver) copyLarge(ctx context.Context, from *Driver, srcKey, dstKey str
 		}
 		o.Put.Attrs = *held.Attrs
 	}
-	u, err := d.begin(ctx, dstKey, o.Put, o.Size, true)
+	u, err := d.begin(ctx, dstKey, o.Put, o.Size, false) // the service makes the checksum of what it copies
 	if err != nil {
 		return e, err
 	}

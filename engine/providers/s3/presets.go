@@ -24,7 +24,7 @@ type preset struct {
 	region   string   // signed for when none is given
 	host     bool     // the bucket stands in the host name
 	checksum string   // of writes with checksum = "auto"
-	trailer  bool     // takes a checksum behind the body
+	whole    bool     // refuses a body that ends before its Content-Length, so that TLS alone covers it
 	ifAbsent bool     // If-None-Match: * on put, complete
 	ifMatch  bool     // If-Match on put, complete and delete
 	ifCopy   bool     // both on copy, where the service is AWS itself
@@ -36,16 +36,16 @@ const noConditions = "the service does not document conditional writes"
 
 var presets = []preset{
 	{name: "aws", hosts: []string{"amazonaws.com", "amazonaws.com.cn"}, region: "us-east-1", host: true,
-		checksum: algoCRC64, trailer: true, ifAbsent: true, ifMatch: true, ifCopy: true, exact: true},
+		checksum: algoCRC64, whole: true, ifAbsent: true, ifMatch: true, ifCopy: true, exact: true},
 	{name: "r2", endpoint: "https://{endpoint}.r2.cloudflarestorage.com", word: "account id", hosts: []string{"r2.cloudflarestorage.com"},
-		region: "auto", exact: true, why: "the service holds the conditions on single puts only, not on deletes and uploads in parts"},
-	{name: "b2", endpoint: "https://s3.{region}.backblazeb2.com", hosts: []string{"backblazeb2.com"}, host: true, exact: true, why: noConditions},
-	{name: "minio", region: "us-east-1", ifAbsent: true, why: "the service holds no conditions on deletes"},
-	{name: "coreweave", endpoint: "https://cwobject.com", hosts: []string{"cwobject.com", "cwlota.com"}, region: "us-east-1", host: true, why: noConditions},
-	{name: "gcs_xml", endpoint: "https://storage.googleapis.com", hosts: []string{"storage.googleapis.com"}, region: "auto", exact: true,
+		region: "auto", whole: true, exact: true, why: "the service holds the conditions on single puts only, not on deletes and uploads in parts"},
+	{name: "b2", endpoint: "https://s3.{region}.backblazeb2.com", hosts: []string{"backblazeb2.com"}, host: true, whole: true, exact: true, why: noConditions},
+	{name: "minio", region: "us-east-1", whole: true, ifAbsent: true, why: "the service holds no conditions on deletes"},
+	{name: "coreweave", endpoint: "https://cwobject.com", hosts: []string{"cwobject.com", "cwlota.com"}, region: "us-east-1", host: true, whole: true, why: noConditions},
+	{name: "gcs_xml", endpoint: "https://storage.googleapis.com", hosts: []string{"storage.googleapis.com"}, region: "auto", whole: true, exact: true,
 		why: "the service's conditions are on generations, not on ETags"},
 	{name: "oci_compat", endpoint: "https://{endpoint}.compat.objectstorage.{region}.oraclecloud.com", word: "namespace",
-		hosts: []string{"oraclecloud.com", "customer-oci.com"}, region: "us-ashburn-1", why: noConditions},
+		hosts: []string{"oraclecloud.com", "customer-oci.com"}, region: "us-ashburn-1", whole: true, why: noConditions},
 	{name: "other", region: "us-east-1", why: "it is not known whether the service holds conditions; set preset to what it is like"},
 }
 

@@ -3,6 +3,7 @@ package s3
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 
@@ -124,7 +125,7 @@ func (d *Driver) deliver(ctx context.Context, r *request, algo string, body stor
 	}
 	resp, err := d.do(ctx, r)
 	if err != nil {
-		return nil, sum, err
+		return nil, sum, d.refusedEarly(ctx, r, s, err)
 	}
 	drain(resp)
 	if s != nil {
@@ -142,6 +143,28 @@ func (d *Driver) deliver(ctx context.Context, r *request, algo string, body stor
 	return h, sum, nil
 }
 
+// refusedEarly looks at an error of the network while a body was sent under a condition. A service that sees that the
+// condition does not hold may answer and hang up while the body is still on its way, and the answer gets lost. As the
+// body was not sent to its end, nothing was stored, and the condition can be looked at.
+func (d *Driver) refusedEarly(ctx context.Context, r *request, s *stream, err error) error {
+	var network *NetError
+	absent, match := r.header.Get("If-None-Match") != "", r.header.Get("If-Match")
+	if s == nil || !absent && match == "" || !errors.As(err, &network) || ctx.Err() != nil {
+		return err
+	}
+	if _, e := s.sent(); e == nil {
+		return err
+	}
+	held, e := d.Stat(ctx, r.key, store.Cond{})
+	switch missing := d.Classify(e).Code == fault.NotFound; {
+	case absent && e == nil:
+		return fault.New(fault.AlreadyExists, "the object exists")
+	case match != "" && (missing || e == nil && held.ETag != match):
+		return fault.New(fault.FailedPrecondition, "the object is not the one with the ETag %s", match)
+	}
+	return err
+}
+
 // wrap makes data the body of r, with its checksum before it.
 func (d *Driver) wrap(r *request, algo string, data []byte) (sum store.Sum) {
 	b := &block{data: data, sha: unsignedPayload}
@@ -150,17 +173,18 @@ func (d *Driver) wrap(r *request, algo string, data []byte) (sum store.Sum) {
 		f.Write(data)
 		sum = store.Sum{Algo: algo, Value: f.Sum(nil)}
 		r.set(sumHeader(algo), base64Of(sum.Value))
-	} else if !d.secure() {
+	} else if !d.covered() {
 		b.sha = octets(data).hash()
 	}
 	r.body = b
 	return sum
 }
 
-// secure reports whether TLS covers the bytes on their way.
-func (d *Driver) secure() bool {
+// covered reports whether TLS covers the bytes on their way, their end too. Of a service that is not known it is not
+// believed that it refuses a body that was cut: some take what arrived for the whole.
+func (d *Driver) covered() bool {
 	at, err := d.address(d.regionNow())
-	return err == nil && at.scheme == "https"
+	return err == nil && at.scheme == "https" && d.preset.whole
 }
 
 // block is an object that is held in memory.

@@ -19,7 +19,7 @@ import (
 )
 
 // stream is a large body that is read while it is sent. What proves it to the service stands behind it, so that it is
-// read once: a checksum in a trailer, where one is wanted; nothing over TLS; and over plain HTTP a signature of each chunk.
+// read once: a checksum in a trailer, where one is wanted; else nothing where TLS covers it, and a signature of each chunk elsewhere.
 // The forms are those of "Signature Calculations for the Authorization Header: Transferring Payload in Multiple Chunks"
 // and its variant with trailers in the S3 API reference.
 type stream struct {
@@ -37,7 +37,7 @@ const chunk = 128 << 10
 
 // stream makes body the body of r.
 func (d *Driver) stream(ctx context.Context, r *request, algo string, body store.Body, size int64) *stream {
-	s := &stream{body: body, size: size, algo: algo, signed: algo == "" && !d.secure()}
+	s := &stream{body: body, size: size, algo: algo, signed: algo == "" && !d.covered()}
 	if s.signed {
 		if creds, err := d.credentials(ctx, false); err == nil && creds.AccessKeyID == "" {
 			s.signed = false // there is nothing to sign with

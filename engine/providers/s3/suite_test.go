@@ -14,6 +14,7 @@ import (
 	"github.com/dsrun/dsrun/engine/secret"
 	"github.com/dsrun/dsrun/engine/store"
 	"github.com/dsrun/dsrun/engine/store/storetest"
+	"github.com/dsrun/dsrun/internal/testbed"
 )
 
 // keys is a credential of an access key.
@@ -70,3 +71,57 @@ func harness(c *http.Client, cred credential.Source, o Options) storetest.Harnes
 		Idle: c.CloseIdleConnections,
 	}
 }
+
+// clientOf returns a client that trusts the server.
+func clientOf(t testing.TB, a *testbed.AWS) *http.Client {
+	return client(t, httpclient.Options{CA: a.CA})
+}
+
+func TestGateway(t *testing.T) { gateway(t, testbed.VersityGW(t), Options{Preset: "aws"}) }
+
+func TestGatewayTLS(t *testing.T) { gateway(t, testbed.VersityGWTLS(t), Options{Preset: "aws"}) }
+
+// Without checksums, chunks are signed.
+func TestGatewayWithoutSums(t *testing.T) { gateway(t, testbed.VersityGW(t), Options{Preset: "minio"}) }
+
+func TestGatewayUnknownTLS(t *testing.T) {
+	gateway(t, testbed.VersityGWTLS(t), Options{Preset: "other"})
+}
+
+// Over TLS to a service that is known, nothing but TLS covers the bytes.
+func TestGatewayWithoutSumsTLS(t *testing.T) {
+	cut := "over TLS versitygw takes what arrived of an unsigned body for the whole"
+	gateway(t, testbed.VersityGWTLS(t), Options{Preset: "minio"}, "Put/FailedSourceStoresNothing", cut, "Multipart/FailedSourceStoresNoPart", cut,
+		"Cancel/AtRandomPoints", cut, "Cancel/WhileTheSourceHangs", cut, "Store/FailedSourceStoresNothing", cut)
+}
+
+func TestGatewayOtherSums(t *testing.T) {
+	a := testbed.VersityGW(t)
+	for _, algo := range []string{algoCRC32C, algoSHA256} {
+		t.Run(algo, func(t *testing.T) { gateway(t, a, Options{Preset: "aws", Checksum: algo}) })
+	}
+}
+
+// gateway runs the suite; skip gives names of checks and reasons in turn.
+func gateway(t *testing.T, a *testbed.AWS, o Options, skip ...string) {
+	o.Endpoint, o.Region = a.Endpoint, a.Region
+	h := harness(clientOf(t, a), keys(a.AccessKeyID, a.SecretAccessKey), o)
+	h.Secrets = []string{a.SecretAccessKey}
+	h.SkipKey = func(key string) string {
+		for _, s := range strings.Split(key, "/") {
+			if len(s) > 255 {
+				return "a file name has at most 255 bytes"
+			}
+		}
+		return ""
+	}
+	h.Skip = map[string]string{}
+	if o.Preset == "aws" { // that is, with checksums
+		h.Skip["Copy/Parts"] = "versitygw gives a copied range the checksum of the whole source"
+	}
+	for i := 0; i < len(skip); i += 2 {
+		h.Skip[skip[i]] = skip[i+1]
+	}
+	storetest.Run(t, h)
+}
+

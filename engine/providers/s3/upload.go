@@ -83,16 +83,11 @@ func (d *Driver) begin(ctx context.Context, key string, o store.PutOptions, size
 // its reply tells, and without it could not be aborted.
 func outlive(ctx context.Context) (context.Context, func()) {
 	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	var timer *time.Timer
 	stop := context.AfterFunc(ctx, func() {
-		timer = time.AfterFunc(800*time.Millisecond, func() { cancel(context.Cause(ctx)) })
+		timer := time.AfterFunc(800*time.Millisecond, func() { cancel(context.Cause(ctx)) })
+		context.AfterFunc(late, func() { timer.Stop() })
 	})
-	return late, func() {
-		cancel(nil)
-		if !stop() && timer != nil {
-			timer.Stop()
-		}
-	}
+	return late, func() { stop(); cancel(nil) }
 }
 
 // Resume implements store.Multiparter.
