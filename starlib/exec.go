@@ -13,7 +13,8 @@ import (
 
 // Run executes the program: its top level, then main() where it defines one, with the given arguments. Its error is a
 // *ScriptError, whose chain holds the fault that stopped it. Everything the run opened through the host's handles is
-// closed when Run returns.
+// closed when Run returns. When ctx ends or a limit is reached, Run returns within seconds, also when a built-in that
+// cannot be interrupted is still computing; that goes on in a goroutine until it is done.
 func (p *Program) Run(ctx context.Context, o RunOptions) (err error) {
 	if o.Clock == nil {
 		o.Clock = clock.Real
@@ -49,7 +50,10 @@ func (p *Program) Run(ctx context.Context, o RunOptions) (err error) {
 			err = &ScriptError{Message: cerr.Error(), Err: cerr}
 		}
 	}()
-	err = r.contained("script", func() error { return p.exec(r, r.NewThread("main"), o.Args) })
+	thread := r.NewThread("main")
+	err = within(ctx, &s.outside, func() error {
+		return r.contained("script", func() error { return p.exec(r, thread, o.Args) })
+	})
 	if err == nil {
 		err = r.Err()
 	}

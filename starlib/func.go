@@ -30,6 +30,7 @@ type Function struct {
 	kwrest  *param // **kwargs
 	npos    int    // how many params can be given by position
 	impl    Impl
+	effect  effect
 	builtin *starlark.Builtin
 }
 
@@ -43,7 +44,7 @@ type Function struct {
 // A declaration that makes no sense (a name twice, a required parameter after an optional one) panics: it is the
 // programmer's mistake.
 func Declare(f Func, setup func(p *Params) Impl) *Function {
-	fn := &Function{Func: f}
+	fn := &Function{Func: f, effect: effectOf(f.Name)}
 	p := &Params{fn: fn}
 	fn.impl = setup(p)
 	p.close()
@@ -89,6 +90,9 @@ func (f *Function) call(thread *starlark.Thread, b *starlark.Builtin, args starl
 			v, err = nil, &PanicError{Where: f.Name, Value: r, Stack: debug.Stack()}
 		}
 	}()
+	if leave := f.enter(c.Run, thread); leave != nil {
+		defer leave()
+	}
 	v, err = f.impl(c)
 	if err != nil {
 		return nil, f.wrap(err)

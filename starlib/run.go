@@ -42,6 +42,7 @@ type execution struct {
 	loader  *loader
 	program *Program
 	clock   clock.Clock
+	outside atomic.Int64 // threads in a call that reaches a store or topic
 }
 
 type tracked struct{ io.Closer }
@@ -49,10 +50,18 @@ type tracked struct{ io.Closer }
 // runKey is the thread-local name of the scope. It is set before execution begins, never later.
 const runKey = "dsrun.run"
 
+// scope is what a thread knows of itself.
+type scope struct {
+	run     *Run
+	outside bool // its innermost call of a function reaches out; only its own thread uses it
+}
+
 // runOf returns the scope of a thread, or nil for a thread that NewThread did not make.
 func runOf(thread *starlark.Thread) *Run {
-	r, _ := thread.Local(runKey).(*Run)
-	return r
+	if s, ok := thread.Local(runKey).(*scope); ok {
+		return s.run
+	}
+	return nil
 }
 
 // NewThread returns a thread of the scope, with the limits of the run. It is cancelled when Ctx ends.
@@ -61,7 +70,7 @@ func (r *Run) NewThread(name string) *starlark.Thread {
 	if r.execution.loader != nil {
 		t.Load = r.execution.loader.load
 	}
-	t.SetLocal(runKey, r)
+	t.SetLocal(runKey, &scope{run: r})
 	r.execution.meter.watch(t, r)
 	r.mu.Lock()
 	defer r.mu.Unlock()

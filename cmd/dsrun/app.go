@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -96,10 +98,15 @@ func (c *checkedWriter) failure() error {
 // errInterrupted is the cause of a context that a signal ended.
 var errInterrupted = errors.New("interrupted")
 
+// lastCall is how long after the first signal the process ends whatever is still under way. Aborting uploads takes up to
+// ten seconds.
+const lastCall = 12 * time.Second
+
 // watch ends the context on the first signal; the second ends the process at once.
 func (a *app) watch(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	done := make(chan struct{})
+	var late <-chan time.Time
 	go func() {
 		for {
 			select {
@@ -115,6 +122,14 @@ func (a *app) watch(parent context.Context) (context.Context, func()) {
 					return
 				}
 				cancel(errInterrupted)
+				late = time.After(lastCall)
+			case <-late: // something that nothing can interrupt, such as opening a pipe that nobody writes to
+				fmt.Fprintln(a.w.Stderr, "interrupted; something does not end")
+				a.mu.Lock()
+				code := signalCode(a.signal)
+				a.mu.Unlock()
+				a.w.Kill(code)
+				return
 			case <-done:
 				return
 			}

@@ -147,11 +147,11 @@ func (a *app) renderProblem(w io.Writer, p problem) {
 		}
 	}
 	for _, f := range p.Failed {
-		fmt.Fprintf(w, "failed: %s\n", f.Message)
+		fmt.Fprintf(w, "failed: %s\n", said(f.Message))
 	}
-	fmt.Fprintf(w, "error: %s\n", p.Message)
+	fmt.Fprintf(w, "error: %s\n", said(p.Message))
 	if p.Hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", p.Hint)
+		fmt.Fprintf(w, "hint: %s\n", said(p.Hint))
 	}
 	if p.RequestID != "" {
 		fmt.Fprintf(w, "request id: %s\n", p.RequestID)
@@ -167,6 +167,16 @@ func (a *app) renderProblem(w io.Writer, p problem) {
 	if p.usage != "" {
 		fmt.Fprintf(w, "See %s --help.\n", p.usage)
 	}
+}
+
+// said is a message as it is shown: it may hold what a script or a stranger said, so nothing in it drives the terminal, and
+// its further lines are indented, so that none looks like one of ours.
+func said(text string) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = fault.Printable(strings.ReplaceAll(line, "\t", "    "))
+	}
+	return strings.Join(lines, "\n  ")
 }
 
 func renderFrame(w io.Writer, f starlib.Frame, guilty bool) {
