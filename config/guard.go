@@ -75,6 +75,12 @@ func weigh(v cty.Value) (cost int64, problem string) {
 			if cost += int64(n); n > maxText {
 				return cost, fmt.Sprintf("The text has %d bytes, and a text may have %d. Keep data in a datastore, and only its name here.", n, maxText)
 			}
+			if n > longNumber && numeric(v.AsString()) {
+				// Where a number is wanted a text is read as one, in a time that grows with the square of its length.
+				if cost += int64(n) * int64(n) / 256; cost > maxValue {
+					return cost, fmt.Sprintf("The text is a number of %d characters, which takes too long to read.", n)
+				}
+			}
 		case ty == cty.Number:
 			if v.AsBigFloat().IsInf() {
 				return cost, infinite
@@ -103,6 +109,21 @@ func weigh(v cty.Value) (cost int64, problem string) {
 		}
 	}
 	return cost, ""
+}
+
+// longNumber is the length of a text from which on reading it as a number takes a time that counts.
+const longNumber = 1000
+
+// numeric reports whether a text may be read as a number.
+func numeric(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9', c == '.', c == '-', c == '+', c == 'e', c == 'E', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // numberOK reports whether a number can be written out.

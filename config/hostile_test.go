@@ -265,6 +265,8 @@ func TestBlowUp(t *testing.T) {
 		"deep chain":    deepChain(5_000),
 		"deep value":    deepValue(5_000),
 		"number text":   "locals {\n a = \"" + strings.Repeat("9", 300_000) + "\" * 1\n}\n",
+		"index by text": "locals {\n s = \"" + strings.Repeat("9", 300_000) + "\"\n a = [for i in range(1000) : try([1, 2][local.s], 1)]\n}\n",
+		"digits often":  "locals {\n s = \"" + strings.Repeat("9", 30_000) + "\"\n a = [for i in range(1000) : try([1, 2][local.s], 1)]\n}\n",
 	} {
 		start := time.Now()
 		c, diags := Load([]File{{Name: "a.dsrun.hcl", Bytes: []byte(src)}}, Options{Schemas: testSchemas()})

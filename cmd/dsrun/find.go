@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -68,6 +69,9 @@ func (a *app) source(script string) (engine.Source, error) {
 		}
 	}
 	for i, p := range places {
+		if a.seenBefore(p, places[:i]) {
+			continue
+		}
 		dir, err := a.readConfig(&src, a.abs(p), p)
 		if err != nil {
 			return src, err
@@ -84,6 +88,17 @@ func (a *app) source(script string) (engine.Source, error) {
 		src.VarFiles = append(src.VarFiles, file)
 	}
 	return src, nil
+}
+
+// seenBefore reports whether a place is one of others, by the same path or through links.
+func (a *app) seenBefore(p string, others []string) bool {
+	real := func(p string) string {
+		if r, err := a.w.RealPath(a.abs(p)); err == nil {
+			return r
+		}
+		return a.abs(p)
+	}
+	return slices.ContainsFunc(others, func(o string) bool { return real(o) == real(p) })
 }
 
 // defaultConfig returns the path of the configuration to use without -c, or "".
