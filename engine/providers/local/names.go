@@ -2,11 +2,13 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 )
 
-// passBytes bounds the memory of the names of one pass over a folder.
-const passBytes = 12 << 20
+// passBytes bounds the memory of the names of one pass over a folder. The garbage collector doubles it, and a copy reads
+// two folders at once.
+const passBytes = 8 << 20
 
 // names keeps the smallest of the names that are added to it, as many as fit into limit bytes.
 type names struct {
@@ -14,7 +16,6 @@ type names struct {
 	text  []byte // all names, one after another
 	refs  []ref
 	next  int    // refs before it are popped
-	spare []byte // the text before the last drop
 	bound []byte // names from here on were dropped; nil: none
 }
 
@@ -57,17 +58,18 @@ func (l *names) add(name []byte, dir bool, from string) {
 	}
 }
 
-// halve drops the greater half.
+// halve drops the greater half and moves the names that stay together, in the order in which they lie.
 func (l *names) halve() {
 	l.sort()
 	keep := l.refs[:len(l.refs)/2]
 	l.bound = bytes.Clone(l.at(l.refs[len(keep)]))
-	text := l.spare[:0]
+	slices.SortFunc(keep, func(a, b ref) int { return cmp.Compare(a.off, b.off) })
+	end := 0
 	for i, r := range keep {
-		keep[i].off = uint32(len(text))
-		text = append(text, l.at(r)...)
+		keep[i].off = uint32(end)
+		end += copy(l.text[end:], l.at(r))
 	}
-	l.refs, l.text, l.spare = keep, text, l.text
+	l.refs, l.text = keep, l.text[:end]
 }
 
 func (l *names) sort() {
@@ -79,7 +81,6 @@ func (l *names) sort() {
 func (l *names) finish() (dropped bool) {
 	l.sort()
 	l.refs = slices.CompactFunc(l.refs, func(a, b ref) bool { return bytes.Equal(l.at(a), l.at(b)) })
-	l.spare = nil
 	return l.bound != nil
 }
 
