@@ -110,7 +110,11 @@ func commandPage() string {
 }
 
 func commandText(b *strings.Builder, c *cobra.Command) {
-	fmt.Fprintf(b, "\n## dsrun %s\n\n%s.\n", c.Use, c.Short)
+	name := c.Use
+	if c.Parent() != c.Root() {
+		name = c.Parent().Name() + " " + name
+	}
+	fmt.Fprintf(b, "\n## dsrun %s\n\n%s.\n", name, c.Short)
 	if c.Long != "" {
 		fmt.Fprintf(b, "\n%s\n", c.Long)
 	}
@@ -120,6 +124,9 @@ func commandText(b *strings.Builder, c *cobra.Command) {
 	if c.LocalNonPersistentFlags().HasAvailableFlags() {
 		b.WriteString("\n")
 		flagTable(b, c.LocalNonPersistentFlags())
+	}
+	for _, sub := range c.Commands() {
+		commandText(b, sub)
 	}
 }
 
