@@ -87,6 +87,7 @@ type Source struct {
 	Env      string            // name of the environment, run.env in scripts
 	Vars     map[string]string // highest
 	VarFiles []config.File     // files of values, lowest first
+	DryRun   bool              // opening a datastore makes nothing, not even its folder
 }
 
 // File returns a configuration file held in memory. Relative paths in it are relative to dir.

@@ -26,6 +26,7 @@ type app struct {
 	redactor *secret.Redactor
 	log      *slog.LevelVar
 	closers  []func() error
+	dryRun   bool      // opening a datastore makes nothing; set before the configuration is loaded
 	signal   os.Signal // the first one that came
 	mu       sync.Mutex
 }
@@ -163,7 +164,12 @@ A place is NAME:path, where NAME is a declared datastore, or a URI, or a path of
 	root.SetErr(a.w.Stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err) })
 	a.g.register(root.PersistentFlags())
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.setLogLevel(cmd) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if f := cmd.Flags().Lookup("dry-run"); f != nil {
+			a.dryRun = f.Value.String() == "true"
+		}
+		return a.setLogLevel(cmd)
+	}
 	root.AddCommand(a.runCmd(), a.validateCmd(), a.fmtCmd(), a.lsCmd(), a.catCmd(), a.cpCmd(), a.syncCmd(), a.mvCmd(), a.uploadsCmd(), a.statCmd(), a.rmCmd(),
 		a.publishCmd(), a.schemaCmd(), a.versionCmd())
 	return root

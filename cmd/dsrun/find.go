@@ -47,7 +47,7 @@ func (a *app) warnOrFail(project *engine.Project, diags hcl.Diagnostics) error {
 // source reads the configuration files: those of -c, else SCRIPT.hcl beside the script, else dsrun.hcl in the working
 // folder or the nearest one above. Without any of them the configuration is empty.
 func (a *app) source(script string) (engine.Source, error) {
-	src := engine.Source{Env: a.g.env, Vars: map[string]string{}, Dir: a.w.Dir}
+	src := engine.Source{DryRun: a.dryRun, Env: a.g.env, Vars: map[string]string{}, Dir: a.w.Dir}
 	if script != "" {
 		src.Dir = filepath.Dir(a.abs(script))
 	}

@@ -88,6 +88,7 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	if script == "-" {
 		path = ""
 	}
+	a.dryRun = o.dryRun
 	_, project, err := a.load(path)
 	if err != nil {
 		return err

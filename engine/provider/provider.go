@@ -32,7 +32,8 @@ type Provider struct {
 
 // Env is all that a provider may use of the world.
 type Env struct {
-	Name string // of the declared block
+	Name   string // of the declared block
+	DryRun bool   // opening makes nothing: no folder, no container
 	// Credential is the block's credential: the one it names, else the family's default block, else the family's own
 	// default chain; nil where the kind takes none.
 	Credential credential.Source

@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -50,7 +51,14 @@ func (o *Options) Fields(f *schema.Fields) {
 // Provider returns the datastore kind "local".
 func Provider() provider.Provider {
 	return provider.Store("local", "Objects are the files below a local folder.",
-		func(_ context.Context, _ provider.Env, o *Options) (store.Driver, error) { return Open(*o) })
+		func(_ context.Context, env provider.Env, o *Options) (store.Driver, error) {
+			if path, err := filepath.Abs(o.Path); err == nil && env.DryRun && o.Create {
+				if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+					return absent{path}, nil
+				}
+			}
+			return Open(*o)
+		})
 }
 
 // Driver is an open folder. It implements store.Driver, Copier, Locator, Checker and DirOpener.
@@ -119,15 +127,18 @@ func openError(path string, err error) error {
 
 func capsOf(top *handle) store.Caps {
 	c := store.Caps{Order: store.OrderByKey, IfAbsent: true, IfMatch: canLock(top), Pin: true, Modified: true,
-		Why: map[string]string{
-			"Metadata": "a file holds its bytes and its time; content types follow from the names",
-			"Part":     "a file is written in one go at the speed of the disk",
-			"Sums":     "a file system keeps no checksums",
-		}}
+		Why: maps.Clone(lacks)}
 	if !c.IfMatch {
 		c.Why["IfMatch"] = "the file system has no locks (flock) on folders"
 	}
 	return c
+}
+
+// lacks says why files cannot do what they cannot do.
+var lacks = map[string]string{
+	"Metadata": "a file holds its bytes and its time; content types follow from the names",
+	"Part":     "a file is written in one go at the speed of the disk",
+	"Sums":     "a file system keeps no checksums",
 }
 
 // Caps implements store.Driver.
@@ -168,12 +179,14 @@ func (d *Driver) Close() error {
 }
 
 // URI implements store.Locator. It names the file, so that other programs find it.
-func (d *Driver) URI(key string) string {
+func (d *Driver) URI(key string) string { return uri(d.path, key) }
+
+func uri(path, key string) string {
 	name, err := file(key)
 	if err != nil {
 		name = key
 	}
-	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(d.path) + "/" + name}).String()
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path) + "/" + name}).String()
 }
 
 // Check implements store.Checker. A folder that is made when missing is meant to be written to, and must allow it.

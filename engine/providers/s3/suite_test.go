@@ -124,4 +124,3 @@ func gateway(t *testing.T, a *testbed.AWS, o Options, skip ...string) {
 	}
 	storetest.Run(t, h)
 }
-
