@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"cmp"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -60,8 +61,8 @@ func (l *names) add(name []byte, dir bool, from string) {
 
 // halve drops the greater half and moves the names that stay together, in the order in which they lie.
 func (l *names) halve() {
-	l.sort()
 	keep := l.refs[:len(l.refs)/2]
+	l.part(len(keep))
 	l.bound = bytes.Clone(l.at(l.refs[len(keep)]))
 	slices.SortFunc(keep, func(a, b ref) int { return cmp.Compare(a.off, b.off) })
 	end := 0
@@ -70,6 +71,35 @@ func (l *names) halve() {
 		end += copy(l.text[end:], l.at(r))
 	}
 	l.refs, l.text = keep, l.text[:end]
+}
+
+// part puts the k smallest names first and the next one behind them, in no other order (Hoare's selection, with pivots
+// at random so that no folder can make it slow).
+func (l *names) part(k int) {
+	for a := l.refs; len(a) > 1; {
+		pivot := l.at(a[rand.IntN(len(a))])
+		i, j := 0, len(a)-1
+		for i <= j {
+			for bytes.Compare(l.at(a[i]), pivot) < 0 {
+				i++
+			}
+			for bytes.Compare(l.at(a[j]), pivot) > 0 {
+				j--
+			}
+			if i <= j {
+				a[i], a[j] = a[j], a[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch {
+		case k <= j:
+			a = a[:j+1]
+		case k >= i:
+			a, k = a[i:], k-i
+		default: // what lies between is the pivot
+			return
+		}
+	}
 }
 
 func (l *names) sort() {
