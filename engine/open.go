@@ -73,7 +73,7 @@ func (p *Project) prepare(ctx context.Context, d *config.Decl) (provider.Provide
 		return pr, nil, common, none, p.opened(d, err)
 	}
 	env := provider.Env{
-		Name: d.Name, DryRun: p.src.DryRun, HTTP: client, Clock: p.e.o.Clock, Budget: p.budget, Log: p.e.o.Log, Redactor: p.e.o.Redactor,
+		Name: d.Name, DryRun: p.src.DryRun, Format: common.Format, HTTP: client, Clock: p.e.o.Clock, Budget: p.budget, Log: p.e.o.Log, Redactor: p.e.o.Redactor,
 		CredentialOf: func(ref schema.Ref) (credential.Source, error) { return p.resolveRef(ctx, ref) },
 		State: func() (*state.State, error) {
 			s, err := p.State()

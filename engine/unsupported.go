@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -44,7 +45,8 @@ func (p *Project) unsupportedTopic(d *config.Decl, refuse func(hcl.Range, string
 	if d.Common.Schema != "" {
 		refuse(d.Range, fmt.Sprintf("schema (topic %q)", d.Name), "Check the data in the script.")
 	}
-	if d.Common.Format == schema.FormatNative {
-		refuse(d.Range, fmt.Sprintf("format = \"native\" (topic %q)", d.Name), "Remove it: the topic sends CloudEvents.")
+	pr, _ := p.e.o.Providers.Get(d.Kind, d.Type)
+	if d.Common.Format == schema.FormatNative && !slices.Contains(pr.Body.Formats, schema.FormatNative) {
+		refuse(d.Range, fmt.Sprintf("format = \"native\" for the kind %q (topic %q)", d.Type, d.Name), "Remove it: the topic sends CloudEvents.")
 	}
 }

@@ -217,6 +217,8 @@ type Body struct {
 	Summary string // a sentence
 	// Families are the credential families that the block's `credential` attribute accepts; nil means none.
 	Families []string
+	// Formats are the forms in which a topic can send events besides FormatCloudEvents; nil means no other.
+	Formats []string
 	// Warning is said whenever the block is used ("retired by Microsoft on 2024-02-29"); "" means none.
 	Warning string
 	New     func() Fielder

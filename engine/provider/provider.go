@@ -47,6 +47,7 @@ type Env struct {
 	Getenv   func(string) string // only for credential methods that are ambient
 	Log      *slog.Logger
 	Redactor *secret.Redactor
+	Format   string // of a topic's events: schema.FormatCloudEvents, or one of the body's Formats; "" means the former
 }
 
 // fielder constrains a pointer to an options struct.
@@ -81,6 +82,9 @@ func body[O any, P fielder[O]](kind, label, summary string) schema.Body {
 
 // With returns the provider with the credential families that its `credential` attribute accepts.
 func (p Provider) With(families ...string) Provider { p.Body.Families = families; return p }
+
+// Sends returns the provider of a topic with the forms of events that it can send besides CloudEvents.
+func (p Provider) Sends(formats ...string) Provider { p.Body.Formats = formats; return p }
 
 // Warn returns the provider with a warning that is said whenever a block of this kind is used.
 func (p Provider) Warn(text string) Provider { p.Body.Warning = text; return p }

@@ -3,7 +3,9 @@ package providers
 
 import (
 	"github.com/dsrun/dsrun/engine/provider"
+	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
+	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
 )
@@ -15,5 +17,8 @@ func All() *provider.Registry {
 		memory.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
+		eventbridge.Provider(),
+		awsauth.Provider(),
+		awsauth.CompatibleProvider(),
 	)
 }

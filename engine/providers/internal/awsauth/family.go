@@ -64,7 +64,7 @@ func (o *Options) Fields(f *schema.Fields) {
 	f.Path(&o.TokenFile, "token_file", "File with the web identity token (JWT) to exchange for the role; it is read anew each time.").Eg(`"/var/run/secrets/token"`).FromEnv("AWS_WEB_IDENTITY_TOKEN_FILE")
 	f.String(&o.Region, "region", "Region of the blocks that use the credential and name none, and of the security token service.").Eg(`"eu-central-1"`).FromEnv("AWS_REGION", "AWS_DEFAULT_REGION")
 	f.String(&o.STSEndpoint, "sts_endpoint", "URL of the security token service; when absent, that of AWS in the region.").Eg(`"https://sts.eu-central-1.amazonaws.com"`).
-		Validate(func() error { return checkURL("sts_endpoint", o.STSEndpoint) })
+		Validate(func() error { return CheckURL("sts_endpoint", o.STSEndpoint) })
 
 	f.Method(&o.Method, methodDefault, "What the tools of AWS find: environment, shared files, SSO, container, instance.").Allows("region", "sts_endpoint").FromAmbient()
 	f.Method(&o.Method, methodStatic, "An access key.").Needs("access_key_id", "secret_access_key").Allows("session_token", "region")
@@ -91,7 +91,7 @@ func (o *CompatibleOptions) Fields(f *schema.Fields) {
 	f.String(&o.AccessKeyID, "access_key_id", "Id of an access key, or the user of the service.").Required().Eg(`"exampleuser"`)
 	f.Secret(&o.SecretAccessKey, "secret_access_key", "The access key's secret, or the user's password.").Required()
 	f.String(&o.EndpointURL, "endpoint_url", "URL of the service, without a bucket; when absent, AWS itself is meant, with a long-lived key of a user: prefer a role (`credential \"aws\"` with role_arn).").
-		Eg(`"https://minio.example.com"`).Validate(func() error { return checkURL("endpoint_url", o.EndpointURL) })
+		Eg(`"https://minio.example.com"`).Validate(func() error { return CheckURL("endpoint_url", o.EndpointURL) })
 }
 
 // CompatibleProvider returns the credential family "aws_compatible".
@@ -159,7 +159,8 @@ func checkDuration(d time.Duration) error {
 	return nil
 }
 
-func checkURL(name, s string) error {
+// CheckURL checks an attribute that holds the URL of a service.
+func CheckURL(name, s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(s, " \t") {
 		return fmt.Errorf("%q must be a URL such as \"https://service.example.com\", without user, query or fragment.", name)

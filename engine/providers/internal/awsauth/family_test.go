@@ -85,7 +85,7 @@ func TestChecks(t *testing.T) {
 		}
 	}
 	for s, ok := range map[string]bool{"https://a.example": true, "http://127.0.0.1:9000": true, "minio": false, "https://u:p@a.example": false, "https://a.example/?x=1": false, "s3://bucket": false, "https:///x": false} {
-		err := checkURL("endpoint_url", s)
+		err := CheckURL("endpoint_url", s)
 		if (err == nil) != ok {
 			t.Errorf("URL %q", s)
 		}
