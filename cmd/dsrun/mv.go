@@ -15,7 +15,7 @@ is not deleted and is reported; so is one whose copy cannot be proven.
 
 Existing targets stay, and so do their sources, unless --overwrite says otherwise: if_changed deletes the source of a
 target that has the same checksum without copying it again, and finishes a move that was interrupted.`,
-		Example: "  dsrun mv in:a.csv archive:2024/\n  dsrun mv -r in:done/ archive:done/ --dry-run\n  dsrun mv 'in:**/*.csv' archive: --overwrite if_changed",
+		Example: "  dsrun mv inbox:a.csv archive:2024/\n  dsrun mv -r inbox:done/ archive:done/ --dry-run\n  dsrun mv 'inbox:**/*.csv' archive: --overwrite if_changed",
 		Args:    exactly("FROM", "TO"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.mv(cmd.Context(), cmd, args[0], args[1], o) },
 	}

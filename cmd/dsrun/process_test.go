@@ -25,7 +25,9 @@ func TestMain(m *testing.M) {
 				panic(err)
 			}
 		}
-		exit(Main(realWorld()))
+		w := realWorld()
+		w.Providers = withHTTPStore
+		exit(Main(w))
 	}
 	os.Exit(m.Run())
 }
