@@ -178,8 +178,8 @@ func Trim(err error) error {
 	var send *smithyhttp.RequestSendError
 	var resp *smithyhttp.ResponseError
 	switch {
-	case errors.As(err, &own):
-		return own
+	case errors.As(err, &own) && own.Err != nil: // its code is said by whoever wraps it
+		return &trimmed{own.Err.Error(), err}
 	case Code(err) == "UnknownError" && errors.As(err, &resp): // no reply of the service: a proxy's page, or nothing
 		return &trimmed{fmt.Sprintf("%d %s", resp.HTTPStatusCode(), http.StatusText(resp.HTTPStatusCode())), err}
 	case errors.As(err, &api):
