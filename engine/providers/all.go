@@ -8,6 +8,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
+	"github.com/dsrun/dsrun/engine/providers/s3"
 )
 
 // All returns the registry of every provider, in the order of the reference.
@@ -15,6 +16,7 @@ func All() *provider.Registry {
 	return provider.NewRegistry(
 		local.Provider(),
 		memory.Provider(),
+		s3.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),

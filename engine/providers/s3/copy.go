@@ -139,7 +139,7 @@ func (u *upload) CopyPart(ctx context.Context, n int, src store.Driver, srcKey s
 	var res copyResult
 	resp, err := u.d.xml(ctx, r, "CopyPartResult", &res)
 	if err != nil {
-		return store.Part{}, u.d.foreign(from, err)
+		return store.Part{}, u.d.foreign(from, u.broke(err))
 	}
 	if res.ETag == "" {
 		return store.Part{}, notS3(resp, "it has no ETag")

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/xml"
 	"errors"
@@ -101,20 +102,16 @@ func (d *Driver) hint(e *ReplyError, region string) string {
 		}
 		return h
 	case "AccessDenied", "AllAccessDisabled", "403":
-		who := "the credential"
 		if d.cred == nil || d.unsigned.Load() {
 			return fmt.Sprintf("No credential was used: only public buckets can be read without one; declare a `credential \"aws\"` or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to be allowed s3:%s.", e.Action)
 		}
-		if named, ok := d.cred.(interface{ Name() string }); ok {
-			who = named.Name()
-		}
-		h := fmt.Sprintf("Allow s3:%s on bucket %q to %s.", e.Action, bucket, who)
+		h := fmt.Sprintf("Allow s3:%s on bucket %q to the credential%s.", e.Action, bucket, d.whose())
 		if !d.o.RequesterPays && e.Action == "GetObject" {
 			h += " If the bucket's requesters pay, set requester_pays (or MOSAICML_STREAMING_AWS_REQUESTER_PAYS)."
 		}
 		return h
 	case "InvalidAccessKeyId":
-		return "The service does not know the access key: it was deleted, or belongs to another service or account."
+		return fmt.Sprintf("The service does not know the access key%s: it was deleted, or belongs to another service; for a public bucket declare a credential with `method = \"anonymous\"`.", d.whose())
 	case "SignatureDoesNotMatch":
 		return "The secret access key does not belong to the access key id, or something on the way changed the request."
 	case "RequestTimeTooSkewed":
@@ -133,6 +130,23 @@ func (d *Driver) hint(e *ReplyError, region string) string {
 		return "The endpoint redirects elsewhere, which is not followed, since requests are signed for one host: set `endpoint` and `region` to where the bucket is."
 	}
 	return ""
+}
+
+// whose says where the credential comes from.
+func (d *Driver) whose() string {
+	d.source.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		for _, step := range d.cred.Explain(ctx) {
+			if step.Used {
+				d.sourceName = step.Source
+			}
+		}
+	})
+	if d.sourceName == "" {
+		return ""
+	}
+	return " of " + d.sourceName
 }
 
 var codes = map[string]fault.Code{

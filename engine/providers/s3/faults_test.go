@@ -253,3 +253,39 @@ func TestListFaults(t *testing.T) {
 		t.Errorf("the same token again: %v", err)
 	}
 }
+
+// A completion whose reply is lost is known again by what it left.
+func TestLostCompletion(t *testing.T) {
+	d, f, _ := broken(t, 1)
+	for _, o := range []store.PutOptions{{}, {IfAbsent: true}} {
+		f.Clear()
+		key := fmt.Sprint("parts ", o.IfAbsent)
+		u, err := d.Begin(t.Context(), key, o, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := u.Part(t.Context(), 1, 0, held("bytes"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Clear()
+		f.Add(faults.Rule{Match: faults.Method("POST"), Times: 1, Fault: faults.ResetHead()})
+		if _, err := u.Commit(t.Context(), []store.Part{p}); err == nil || !d.Classify(err).Retryable() {
+			t.Fatalf("the lost reply: %v", err)
+		}
+		e, err := u.Commit(t.Context(), []store.Part{p})
+		if err != nil || e.Size != 5 || e.ETag == "" {
+			t.Errorf("the second try: %+v, %v", e, err)
+		}
+		// The service knows nothing of it any more, as AWS after a while.
+		for etag, lost := range map[string]bool{p.ETag: false, `"00000000000000000000000000000000"`: true} {
+			f.Clear()
+			f.Add(faults.Rule{Match: faults.Method("POST"), Fault: faults.Answer(404, nil, "<Error><Code>NoSuchUpload</Code></Error>")})
+			p.ETag = etag
+			e, err := u.Commit(t.Context(), []store.Part{p})
+			if (err != nil) != lost || err == nil && e.Size != 5 {
+				t.Errorf("the upload is gone, the part is %s: %+v, %v", etag, e, err)
+			}
+		}
+	}
+}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/store"
@@ -28,7 +28,10 @@ type listPage struct {
 //
 // The page's keys and ETags share their memory; it is freed when none of them is held any more.
 func decodePage(b []byte) (listPage, error) {
-	p := pageDecoder{b: b, page: listPage{keyCount: -1}, texts: make([]byte, 0, len(b)/2)}
+	scratch := scratches.Get().(*pageScratch)
+	defer scratches.Put(scratch)
+	p := pageDecoder{b: b, page: listPage{keyCount: -1}, pageScratch: scratch}
+	p.texts, p.rows, p.prefixes = p.texts[:0], p.rows[:0], p.prefixes[:0]
 	if err := p.document(); err != nil {
 		return listPage{}, fmt.Errorf("the page of the listing is no valid reply, near byte %d: %w", p.i, err)
 	}
@@ -48,17 +51,24 @@ type row struct {
 }
 
 type pageDecoder struct {
-	b        []byte
-	i        int
-	texts    []byte // all decoded texts, one after another
-	rows     []row
-	prefixes []span
-	encoded  bool // keys are percent-encoded
-	page     listPage
+	b       []byte
+	i       int
+	encoded bool // keys are percent-encoded
+	page    listPage
+	*pageScratch
 
 	day   [10]byte // the date of the last time, and what it is
 	dayAt time.Time
 }
+
+// pageScratch is memory that serves one page after another.
+type pageScratch struct {
+	texts    []byte // all decoded texts, one after another
+	rows     []row
+	prefixes []span
+}
+
+var scratches = sync.Pool{New: func() any { return new(pageScratch) }}
 
 var (
 	errCut    = errors.New("it ends too early")
@@ -284,7 +294,7 @@ func (p *pageDecoder) commonPrefixes(t tag) error {
 
 // settle makes strings of the texts, and decodes keys.
 func (p *pageDecoder) settle() error {
-	all := unsafe.String(unsafe.SliceData(p.texts), len(p.texts)) // nothing writes to texts from here on
+	all := string(p.texts)
 	text := func(s span) string { return all[s.from:s.to] }
 	key := func(s span) (string, error) {
 		k := text(s)

@@ -248,7 +248,7 @@ func TestHints(t *testing.T) {
 		code   fault.Code
 		hint   string
 	}{
-		"NoSuchBucket": {404, fault.NotFound, "mb s3://b"}, "AccessDenied": {403, fault.PermissionDenied, "s3:GetObject"}, "InvalidAccessKeyId": {403, fault.Unauthenticated, "access key"},
+		"NoSuchBucket": {404, fault.NotFound, "mb s3://b"}, "AccessDenied": {403, fault.PermissionDenied, "s3:GetObject on bucket \"b\" to the credential of test."}, "InvalidAccessKeyId": {403, fault.Unauthenticated, "access key"},
 		"SignatureDoesNotMatch": {403, fault.Unauthenticated, "secret access key"}, "SlowDown": {503, fault.ResourceExhausted, ""}, "InvalidObjectState": {403, fault.FailedPrecondition, "restore"},
 		"Strange": {500, fault.Unavailable, ""}, "Stranger": {418, fault.InvalidArgument, ""}, "PreconditionFailed": {412, fault.FailedPrecondition, ""},
 	} {

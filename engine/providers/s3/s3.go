@@ -17,7 +17,6 @@ package s3
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -30,6 +29,7 @@ import (
 	"github.com/dsrun/dsrun/engine/clock"
 	"github.com/dsrun/dsrun/engine/credential"
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/httpclient"
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/store"
@@ -118,6 +118,9 @@ type Driver struct {
 	unsigned atomic.Bool  // no credential was found
 	skew     atomic.Int64 // nanoseconds that the service's clock is ahead of ours
 
+	source     sync.Once
+	sourceName string // where the credential comes from, for messages
+
 	mu     sync.Mutex
 	region string
 	fixed  bool // the region was given, and is not to be found out
@@ -142,7 +145,11 @@ func Open(ctx context.Context, env provider.Env, o *Options) (store.Driver, erro
 		d.o.Endpoint = awsauth.Endpoint(env.Credential)
 	}
 	if env.HTTP == nil {
-		return nil, errors.New("an S3 store needs an HTTP client")
+		c, err := httpclient.New(httpclient.Options{Name: env.Name, Log: env.Log})
+		if err != nil {
+			return nil, err
+		}
+		env.HTTP = c
 	}
 	client := *env.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // see answered

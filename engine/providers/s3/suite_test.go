@@ -90,15 +90,23 @@ func TestGatewayUnknownTLS(t *testing.T) {
 
 // Over TLS to a service that is known, nothing but TLS covers the bytes.
 func TestGatewayWithoutSumsTLS(t *testing.T) {
+	longOnly(t)
 	cut := "over TLS versitygw takes what arrived of an unsigned body for the whole"
 	gateway(t, testbed.VersityGWTLS(t), Options{Preset: "minio"}, "Put/FailedSourceStoresNothing", cut, "Multipart/FailedSourceStoresNoPart", cut,
 		"Cancel/AtRandomPoints", cut, "Cancel/WhileTheSourceHangs", cut, "Store/FailedSourceStoresNothing", cut)
 }
 
 func TestGatewayOtherSums(t *testing.T) {
+	longOnly(t)
 	a := testbed.VersityGW(t)
 	for _, algo := range []string{algoCRC32C, algoSHA256} {
 		t.Run(algo, func(t *testing.T) { gateway(t, a, Options{Preset: "aws", Checksum: algo}) })
+	}
+}
+
+func longOnly(t *testing.T) {
+	if !testbed.Long() {
+		t.Skip("a variant of the suite, at full figures only (DSRUN_TEST_LONG=1)")
 	}
 }
 

@@ -3,15 +3,21 @@ package s3
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/dsrun/dsrun/engine/clock"
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/store"
 )
@@ -20,6 +26,8 @@ import (
 type upload struct {
 	d *Driver
 	saved
+	// loose says that a part broke off without an answer, so that the service may still be at it.
+	loose atomic.Bool
 }
 
 // saved is the form of Upload.State.
@@ -50,7 +58,7 @@ func (d *Driver) begin(ctx context.Context, key string, o store.PutOptions, size
 		return nil, err
 	}
 	d.stored(r)
-	u := &upload{d, saved{Bucket: d.o.Bucket, Key: key, Size: size, IfAbsent: o.IfAbsent, IfMatch: o.IfMatch}}
+	u := &upload{d: d, saved: saved{Bucket: d.o.Bucket, Key: key, Size: size, IfAbsent: o.IfAbsent, IfMatch: o.IfMatch}}
 	if sums && d.algo != "" {
 		u.Algo = d.algo
 		r.set("X-Amz-Checksum-Algorithm", strings.ToUpper(u.Algo))
@@ -138,9 +146,18 @@ func (u *upload) Part(ctx context.Context, n int, off int64, body store.Body) (s
 	r := u.request("PutObject", "PUT", "partNumber", strconv.Itoa(n))
 	h, sum, err := u.d.deliver(ctx, r, u.Algo, body, size)
 	if err != nil {
-		return store.Part{}, err
+		return store.Part{}, u.broke(err)
 	}
 	return store.Part{N: n, Off: off, Size: size, ETag: quoted(h.Get("ETag")), Sum: sum}, nil
+}
+
+// broke notes a part that failed.
+func (u *upload) broke(err error) error {
+	var reply *ReplyError
+	if !errors.As(err, &reply) {
+		u.loose.Store(true)
+	}
+	return err
 }
 
 // readUpTo reads a source of unknown size that must have at most limit bytes.
@@ -289,7 +306,32 @@ func (u *upload) Commit(ctx context.Context, parts []store.Part) (store.Entry, e
 		r.set("X-Amz-Checksum-Type", "FULL_OBJECT")
 		r.set("X-Amz-Mp-Object-Size", strconv.FormatInt(total, 10))
 	}
-	return u.complete(ctx, r, whole, total)
+	e, err := u.complete(ctx, r, whole, total)
+	if err != nil {
+		return u.completedBefore(ctx, parts, total, err)
+	}
+	return e, nil
+}
+
+// completedBefore looks at a refusal to complete an upload: its first try may have succeeded and its reply been lost.
+// Then the object stands there with the ETag that S3 gives to these parts: the MD5 of their MD5s, and their number.
+func (u *upload) completedBefore(ctx context.Context, parts []store.Part, total int64, err error) (store.Entry, error) {
+	if c := u.d.Classify(err).Code; c != fault.NotFound && c != fault.FailedPrecondition || missingBucket(err) {
+		return store.Entry{}, err
+	}
+	sum := md5.New()
+	for _, p := range parts {
+		b, e := hex.DecodeString(strings.Trim(p.ETag, `"`))
+		if e != nil || len(b) != md5.Size {
+			return store.Entry{}, err
+		}
+		sum.Write(b)
+	}
+	held, e := u.d.Stat(ctx, u.Key, store.Cond{})
+	if e != nil || held.Size != total || held.ETag != fmt.Sprintf(`"%x-%d"`, sum.Sum(nil), len(parts)) {
+		return store.Entry{}, err
+	}
+	return held, nil
 }
 
 func (u *upload) complete(ctx context.Context, r *request, whole store.Sum, total int64) (store.Entry, error) {
@@ -314,8 +356,25 @@ func (u *upload) complete(ctx context.Context, r *request, whole store.Sum, tota
 	return e, nil
 }
 
-// Abort implements store.Upload. A part that was under way may arrive after the first abort, so that it is looked for.
+// Abort implements store.Upload. A part that was under way may arrive after the abort and bring the upload back, so that
+// the service is asked again where that can be.
 func (u *upload) Abort(ctx context.Context) error {
+	waits := []time.Duration{0}
+	if u.loose.Load() {
+		waits = []time.Duration{0, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond}
+	}
+	for _, wait := range waits {
+		if err := clock.Sleep(ctx, clock.Real, wait); err != nil {
+			return err
+		}
+		if err := u.abort(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *upload) abort(ctx context.Context) error {
 	for range 3 {
 		resp, err := u.d.do(ctx, u.request("AbortMultipartUpload", "DELETE"))
 		if err != nil {
@@ -447,7 +506,7 @@ func (d *Driver) Uploads(ctx context.Context, prefix, token string) (store.Uploa
 		if !strings.HasPrefix(key, prefix) {
 			continue
 		}
-		u := upload{d, saved{Bucket: d.o.Bucket, Key: key, ID: x.UploadID, Size: -1}}
+		u := upload{d: d, saved: saved{Bucket: d.o.Bucket, Key: key, ID: x.UploadID, Size: -1}}
 		if algo := strings.ToLower(x.ChecksumAlgorithm); newHash(algo) != nil && (x.ChecksumType == "FULL_OBJECT") == (algo != algoSHA256) {
 			u.Algo = algo
 		}

@@ -17,8 +17,34 @@ func (p *pageDecoder) space() {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
 
+// kinds of bytes.
+const (
+	inName    = 1 << iota // may stand in a name
+	inPlain               // stands for itself in text, and needs no look
+	startName             // may begin a name
+)
+
+var kinds = func() (t [256]uint8) {
+	for c := range 256 {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_'
+		if letter {
+			t[c] |= startName
+		}
+		if letter || c >= '0' && c <= '9' || c == '-' || c == '.' {
+			t[c] |= inName
+		}
+		if c >= ' ' && c < utf8.RuneSelf && c != '&' && c != '<' && c != '>' {
+			t[c] |= inPlain
+		}
+	}
+	return t
+}()
+
 func nameByte(c byte, first bool) bool {
-	return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || !first && (c >= '0' && c <= '9' || c == '-' || c == '.')
+	if first {
+		return kinds[c]&startName != 0
+	}
+	return kinds[c]&inName != 0
 }
 
 // child reads the next tag where only elements are allowed.
@@ -42,14 +68,19 @@ func (p *pageDecoder) tag() (t tag, err error) {
 		i++
 	}
 	from := i
-	for i < len(b) && nameByte(b[i], i == from) {
+	if i < len(b) && kinds[b[i]]&startName == 0 {
+		return t, errSyntax
+	}
+	for i < len(b) && kinds[b[i]]&inName != 0 {
 		i++
 	}
 	if i == len(b) {
 		return t, errCut
 	}
-	if t.name = b[from:i]; i == from {
-		return t, errSyntax
+	t.name = b[from:i]
+	if b[i] == '>' {
+		p.i = i + 1
+		return t, nil
 	}
 	for {
 		spaced := false
@@ -166,19 +197,22 @@ func (p *pageDecoder) text(t tag) (span, error) {
 
 // chars appends the text up to the next tag to texts.
 func (p *pageDecoder) chars() error {
-	n := bytes.IndexByte(p.b[p.i:], '<')
+	b := p.b[p.i:]
+	i := 0
+	for i < len(b) && kinds[b[i]]&inPlain != 0 {
+		i++
+	}
+	if i < len(b) && b[i] == '<' {
+		p.texts = append(p.texts, b[:i]...)
+		p.i += i
+		return nil
+	}
+	n := bytes.IndexByte(b, '<')
 	if n < 0 {
 		return errCut
 	}
-	raw := p.b[p.i : p.i+n]
 	p.i += n
-	for _, c := range raw {
-		if c == '&' || c == '\r' || c == '>' || c < ' ' || c >= utf8.RuneSelf {
-			return p.decode(raw)
-		}
-	}
-	p.texts = append(p.texts, raw...)
-	return nil
+	return p.decode(b[:n])
 }
 
 // decode appends text with entities and line ends resolved.
@@ -187,25 +221,29 @@ func (p *pageDecoder) decode(raw []byte) error {
 		return errSyntax
 	}
 	for len(raw) > 0 {
-		switch c := raw[0]; c {
-		case '&':
-			n := bytes.IndexByte(raw, ';')
-			if n < 0 {
-				return errSyntax
-			}
-			r, ok := entity(raw[1:n])
-			if !ok {
-				return fmt.Errorf("%.12q is no entity", raw[:n+1])
-			}
-			p.texts = utf8.AppendRune(p.texts, r)
-			raw = raw[n+1:]
-		case '\r': // any line end is a line feed
+		i := 0
+		for i < len(raw) && raw[i] != '&' && raw[i] != '\r' {
+			i++
+		}
+		p.texts = append(p.texts, raw[:i]...)
+		if raw = raw[i:]; len(raw) == 0 {
+			break
+		}
+		if raw[0] == '\r' { // any line end is a line feed
 			p.texts = append(p.texts, '\n')
 			raw = bytes.TrimPrefix(raw[1:], []byte("\n"))
-		default:
-			p.texts = append(p.texts, c)
-			raw = raw[1:]
+			continue
 		}
+		n := bytes.IndexByte(raw[:min(len(raw), 16)], ';')
+		if n < 0 {
+			return errSyntax
+		}
+		r, ok := entity(raw[1:n])
+		if !ok {
+			return fmt.Errorf("%.12q is no entity", raw[:n+1])
+		}
+		p.texts = utf8.AppendRune(p.texts, r)
+		raw = raw[n+1:]
 	}
 	return nil
 }

@@ -120,11 +120,15 @@ type source struct {
 	credential.Source
 	endpoint  string
 	anonymous bool
+	ambient   bool
 	region    func(context.Context) string
 }
 
 func (s *source) Anonymous() bool  { return s.anonymous }
 func (s *source) Endpoint() string { return s.endpoint }
+
+// Ambient reports whether the credential is what the environment holds, so that its other settings count too.
+func (s *source) Ambient() bool { return s.ambient }
 
 func (s *source) Region(ctx context.Context) string {
 	if s.region == nil {

@@ -39,7 +39,7 @@ func open(_ context.Context, env provider.Env, o *Options) (credential.Source, e
 			return w.webIdentity(ctx, r, o.TokenFile)
 		}))
 	default:
-		w.ambient = true
+		w.ambient, s.ambient = true, true
 		chain, region := w.chain(o)
 		s.Source = w.cached(chain)
 		s.region = firstOf(s.region, region)
