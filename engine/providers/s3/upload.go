@@ -204,7 +204,7 @@ func (u *upload) Parts(ctx context.Context) ([]store.Part, error) {
 func (u *upload) Abort(ctx context.Context) error {
 	waits := []time.Duration{0}
 	if u.loose.Load() {
-		waits = []time.Duration{0, 50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond}
+		waits = []time.Duration{0, 30 * time.Millisecond, 100 * time.Millisecond}
 	}
 	for _, wait := range waits {
 		if err := clock.Sleep(ctx, clock.Real, wait); err != nil {
