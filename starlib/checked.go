@@ -211,8 +211,18 @@ func interpolatedSize(r *Run, format string, x starlark.Value) (n int64, err err
 	}
 	m, keyed := x.(starlark.Mapping)
 	if !keyed || !strings.Contains(format, "%(") {
-		size, err := plainSize(r, x)
-		return n + size, err
+		values, ok := x.(starlark.Tuple)
+		if !ok {
+			values = starlark.Tuple{x}
+		}
+		for _, v := range values {
+			size, err := plainSize(r, v)
+			if err != nil {
+				return 0, err
+			}
+			n = min(sizeCap, n+size)
+		}
+		return n, nil
 	}
 	for rest := format; ; {
 		_, after, ok := strings.Cut(rest, "%(")
@@ -240,18 +250,8 @@ func plainSize(r *Run, v starlark.Value) (int64, error) {
 	case starlark.String:
 		return int64(len(v)), nil
 	case starlark.Int, starlark.Float, starlark.Bool, starlark.NoneType:
-	case starlark.Tuple:
-		n := int64(0)
-		for _, e := range v {
-			size, err := plainSize(r, e)
-			if err != nil {
-				return 0, err
-			}
-			n = min(sizeCap, n+size)
-		}
-		return n, nil
 	}
-	return textSize(v, r.enough())
+	return textSize(v, r.enough()) // which bounds the depth too
 }
 
 // inplaceAdd is x += y.

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
+
+	"github.com/dsrun/dsrun/engine/fault"
 )
 
 // maxWidth and maxPrecision bound what one field of a template can be padded to.
@@ -97,7 +99,7 @@ func (f *formatter) field(field string) error {
 	}
 	sp, err := parseSpec(spec)
 	if err != nil {
-		return f.c.Errorf("in {%s}: %w", bound(field, 80), err)
+		return f.in(field, err)
 	}
 	if conv == "r" {
 		s, err := reprText(f.c.Run, v)
@@ -117,7 +119,7 @@ func (f *formatter) field(field string) error {
 		if _, limit := err.(*stopError); limit {
 			return err
 		}
-		return f.c.Errorf("in {%s}: %w", bound(field, 80), err)
+		return f.in(field, err)
 	}
 	return f.write(s)
 }
@@ -422,4 +424,12 @@ func (sp spec) pad(s string, align byte) string {
 	}
 	fill := string(sp.fill)
 	return strings.Repeat(fill, left) + s + strings.Repeat(fill, n-left)
+}
+
+// in names the field that an error is about; a limit of the run stays what it is.
+func (f *formatter) in(field string, err error) error {
+	if fault.Is(err, fault.Limit) {
+		return err
+	}
+	return f.c.Errorf("in {%s}: %w", bound(field, 80), err)
 }

@@ -41,9 +41,12 @@ func (e *jsonEncoder) grow() error {
 	return e.run.Charge(3 * int64(n)) // the old buffer, the new one, the string in the end
 }
 
+// errJSONDepth is not told from where: the way there is as long as the value is deep.
+var errJSONDepth = fmt.Errorf("nested more than %d deep, or a value holds itself", maxJSONDepth)
+
 func (e *jsonEncoder) value(v starlark.Value, depth int) error {
 	if depth > maxJSONDepth {
-		return fmt.Errorf("nested more than %d deep, or a value holds itself", maxJSONDepth)
+		return errJSONDepth
 	}
 	if err := e.grow(); err != nil {
 		return err
@@ -122,9 +125,15 @@ func (e *jsonEncoder) mapping(m starlark.IterableMapping, depth int) error {
 	for i, kv := range items {
 		name, ok := starlark.AsString(kv[0])
 		if !ok {
-			return fmt.Errorf("the key %s is %s, JSON wants string", bound(kv[0].String(), 80), kv[0].Type())
+			text, err := reprText(e.run, kv[0])
+			if err != nil {
+				return err
+			}
+			return fmt.Errorf("the key %s is %s, JSON wants string", bound(text, 80), kv[0].Type())
 		}
-		if err := e.pair(i, name, kv[1], depth); err != nil {
+		if err := e.pair(i, name, kv[1], depth); err == errJSONDepth {
+			return err
+		} else if err != nil {
 			return fmt.Errorf("in key %s: %w", starlark.String(bound(name, 80)), err)
 		}
 	}
@@ -177,7 +186,9 @@ func (e *jsonEncoder) sequence(it starlark.Iterable, depth int) error {
 			e.b = append(e.b, ',')
 		}
 		e.line(depth + 1)
-		if err := e.value(v, depth+1); err != nil {
+		if err := e.value(v, depth+1); err == errJSONDepth {
+			return err
+		} else if err != nil {
 			return fmt.Errorf("in element %d: %w", i, err)
 		}
 		i++

@@ -430,5 +430,5 @@ func repr(v starlark.Value, n int) string {
 	if s, ok := v.(starlark.String); ok && len(s) > n {
 		return starlark.String(bound(string(s), n)).String()
 	}
-	return bound(v.String(), n)
+	return briefText(v, n)
 }

@@ -151,8 +151,9 @@ func (f *SourceFile) syntaxError(err error) *ScriptError {
 	var e syntax.Error
 	if errors.As(err, &e) {
 		se := f.errorAt(e.Pos, "syntax error: "+e.Msg)
+		hint := pythonHint(e.Msg, se.Frames[0].Text, se.Frames[0].Col)
 		se.Frames[0].toToken(e.Msg)
-		return se
+		return se.hinted(hint)
 	}
 	return sourceError(f.Path, err.Error())
 }
@@ -196,7 +197,7 @@ func (f *SourceFile) resolveError(err error, known []string) *ScriptError {
 				msg += didYouMean(name, f.names(known), "")
 			}
 		}
-		all = append(all, f.errorAt(e.Pos, msg))
+		all = append(all, f.errorAt(e.Pos, msg).hinted(pythonHint(msg, "", 0)))
 	}
 	first := all[0]
 	first.Others = all[1:]

@@ -133,7 +133,7 @@ func showText(v starlark.Value) string {
 	case startime.Time:
 		s = v.String()
 	default:
-		s = bound(v.String(), 4*showCell)
+		s = briefText(v, 4*showCell)
 	}
 	return runewidth.Truncate(fault.Printable(s), showCell, "…")
 }

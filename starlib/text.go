@@ -34,6 +34,16 @@ func reprText(r *Run, v starlark.Value) (string, error) {
 	return v.String(), nil
 }
 
+// briefText returns about the first n bytes of what repr shows of a value, for messages and tables. Of a value whose text
+// would be large, or that nests deeply, it is the type alone.
+func briefText(v starlark.Value, n int) string {
+	const most = 1 << 20
+	if size, err := textSize(v, most); err != nil || size > most {
+		return "<" + v.Type() + ">"
+	}
+	return bound(v.String(), n)
+}
+
 // chargeText charges for the text of a value.
 func chargeText(r *Run, v starlark.Value) error {
 	n, err := textSize(v, r.enough())

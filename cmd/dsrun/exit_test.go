@@ -210,7 +210,7 @@ func TestExitCodes(t *testing.T) {
 		{2, "fmt --check ok.star syntax.star"}, {2, "fmt nothere.star"}, {2, "fmt events.jsonl"}, {0, "fmt folder"}, {2, "fmt --bogus"},
 
 		{0, "version"}, {0, "schema"}, {2, "schema datastore nope"}, {2, "nope"}, {0, "--help"}, {0, "cp --help"},
-		{2, "--log-level loud ls"}, {2, "ls --var x"}, {2, "ls --var x=1"},
+		{2, "--log-level loud ls"}, {2, "run ok.star --run-id \x1b[2J"}, {2, "publish t --type x --run-id \x07"}, {2, "ls --var x"}, {2, "ls --var x=1"},
 	}
 	for _, c := range cases {
 		for _, asJSON := range []bool{false, true} {

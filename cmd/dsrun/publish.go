@@ -50,6 +50,9 @@ func (a *app) publish(ctx context.Context, cmd *cobra.Command, name string, o pu
 	case o.data != "" && !json.Valid([]byte(o.data)):
 		return usagef(cmd, "--data is not JSON: %s", jsonMistake(o.data))
 	}
+	if err := checkRunID(cmd, o.runID); err != nil {
+		return err
+	}
 	_, project, err := a.load("")
 	if err != nil {
 		return err

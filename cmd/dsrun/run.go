@@ -84,6 +84,9 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	if err := a.setLogLevel(cmd); err != nil {
 		return err
 	}
+	if err := checkRunID(cmd, o.runID); err != nil {
+		return err
+	}
 	path := script
 	if script == "-" {
 		path = ""

@@ -66,6 +66,14 @@ func atMost(n int) cobra.PositionalArgs {
 	}
 }
 
+// checkRunID refuses ids that could not stand in a log line.
+func checkRunID(cmd *cobra.Command, id string) error {
+	if len(id) > 200 || fault.Printable(id) != id {
+		return usagef(cmd, "--run-id takes at most 200 printable characters")
+	}
+	return nil
+}
+
 func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
