@@ -64,7 +64,7 @@ func open(ctx context.Context, env provider.Env, o *Options) (event.Driver, erro
 		return nil, fault.Hinted(fault.InvalidArgument, "Name a credential with a key or a role.", "EventBridge takes signed requests only")
 	}
 	region := o.Region
-	if m := busARN.FindStringSubmatch(o.Bus); region == "" && m != nil {
+	if m := busARN().FindStringSubmatch(o.Bus); region == "" && m != nil {
 		region = m[1]
 	}
 	if region == "" {
@@ -168,16 +168,19 @@ func (t *Topic) Close() error {
 	return nil
 }
 
+// Patterns are compiled when first used, not at each start of the program.
 var (
-	busARN  = regexp.MustCompile(`^arn:aws[a-z-]*:events:([a-z0-9-]+):[0-9]{12}:event-bus/[/.\-_A-Za-z0-9]+$`)
-	busName = regexp.MustCompile(`^[/.\-_A-Za-z0-9]{1,256}$`)
+	busARN = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^arn:aws[a-z-]*:events:([a-z0-9-]+):[0-9]{12}:event-bus/[/.\-_A-Za-z0-9]+$`)
+	})
+	busName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[/.\-_A-Za-z0-9]+$`) })
 )
 
 func checkBus(s string) error {
 	switch {
-	case strings.HasPrefix(s, "arn:") && !busARN.MatchString(s):
+	case strings.HasPrefix(s, "arn:") && !busARN().MatchString(s):
 		return fmt.Errorf("%q is not the ARN of an event bus: it has the form \"arn:aws:events:REGION:ACCOUNT:event-bus/NAME\".", s)
-	case !strings.HasPrefix(s, "arn:") && !busName.MatchString(s):
+	case !strings.HasPrefix(s, "arn:") && (len(s) > 256 || !busName().MatchString(s)):
 		return fmt.Errorf("%q is not the name of an event bus: it has up to 256 letters, digits and characters of \"/._-\".", s)
 	}
 	return nil

@@ -69,7 +69,7 @@ func Classify(err error) fault.Class {
 		status = resp.HTTPStatusCode()
 	}
 	code := Code(err)
-	if known, ok := codes[code]; ok {
+	if known, ok := codes()[code]; ok {
 		c.Code, c.Hint, c.NoRetry = known.code, known.hint, known.noRetry
 		if Skewed(err) {
 			c.Hint = clockHint

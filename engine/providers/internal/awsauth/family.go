@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dsrun/dsrun/config/schema"
@@ -137,20 +138,24 @@ func (s *source) Region(ctx context.Context) string {
 	return s.region(ctx)
 }
 
+// Patterns are compiled when first used, not at each start of the program.
 var (
-	roleARN     = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\x21-\x7e]+$`)
-	sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+	roleARN = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\x21-\x7e]+$`)
+	})
+	sessionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w+=,.@-]{2,64}$`) })
+	notSession  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^\w+=,.@-]+`) })
 )
 
 func checkRole(s string) error {
-	if !roleARN.MatchString(s) {
+	if !roleARN().MatchString(s) {
 		return fmt.Errorf("%q is not the ARN of a role: it has the form \"arn:aws:iam::111122223333:role/NAME\".", s)
 	}
 	return nil
 }
 
 func checkSession(s string) error {
-	if !sessionName.MatchString(s) {
+	if !sessionName().MatchString(s) {
 		return fmt.Errorf("The session name %q must be 2 to 64 letters, digits and characters of \"_+=,.@-\".", s)
 	}
 	return nil

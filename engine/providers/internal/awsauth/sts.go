@@ -3,7 +3,6 @@ package awsauth
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
@@ -31,12 +30,10 @@ func (w *world) roleOf(o *Options) role {
 	return role{arn: o.RoleARN, session: w.sessionName(o.SessionName), external: o.ExternalID, duration: o.Duration, region: o.Region, endpoint: o.STSEndpoint}
 }
 
-var notSession = regexp.MustCompile(`[^\w+=,.@-]+`)
-
 // sessionName names the session in the logs of AWS, so that its calls can be traced back to the block.
 func (w *world) sessionName(given string) string {
 	if given == "" {
-		given = strings.TrimRight("dsrun-"+notSession.ReplaceAllString(w.env.Name, ""), "-")
+		given = strings.TrimRight("dsrun-"+notSession().ReplaceAllString(w.env.Name, ""), "-")
 	}
 	return given[:min(len(given), 64)]
 }
