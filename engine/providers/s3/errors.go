@@ -96,7 +96,7 @@ func (d *Driver) hint(e *ReplyError, region string) string {
 	switch e.Code {
 	case "NoSuchBucket":
 		h := fmt.Sprintf("Correct `bucket`, make the bucket with `aws s3 mb s3://%s --region %s`, or set create_if_not_exists.", bucket, region)
-		if d.preset.name != "aws" {
+		if d.o.Endpoint != "" || d.preset.name != "aws" {
 			at, _ := d.address(region)
 			h = fmt.Sprintf("Correct `bucket` and `endpoint`, make the bucket with `aws s3 mb s3://%s --endpoint-url %s://%s`, or set create_if_not_exists.", bucket, at.scheme, strings.TrimPrefix(at.host, bucket+"."))
 		}

@@ -35,6 +35,9 @@ func (d *Driver) List(ctx context.Context, q store.Query) (store.Page, error) {
 	}
 	resp, err := d.do(ctx, r)
 	if err != nil {
+		if d.o.CreateIfNotExists && missingBucket(err) {
+			err = nil // the first write makes it
+		}
 		return store.Page{}, err
 	}
 	b := buffers.Get().(*bytes.Buffer)

@@ -34,6 +34,28 @@ func mustPut(t *testing.T, d *Driver, key, content string, o store.PutOptions) s
 	return e
 }
 
+// A bucket that the first write makes is empty before it.
+func TestBucketIsMade(t *testing.T) {
+	d := onGateway(t)
+	if p, err := d.List(t.Context(), store.Query{}); err != nil || len(p.Entries) > 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := d.Stat(t.Context(), "k", store.Cond{}); d.Classify(err).Code != fault.NotFound {
+		t.Error(err)
+	}
+	mustPut(t, d, "k", "v", store.PutOptions{})
+	if p, err := d.List(t.Context(), store.Query{}); err != nil || len(p.Entries) != 1 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	d.o.CreateIfNotExists, d.o.Bucket = false, bucket()
+	if _, err := d.List(t.Context(), store.Query{}); d.Classify(err).Code != fault.NotFound || !strings.Contains(d.Classify(err).Hint, "--endpoint-url http://127.0.0.1") {
+		t.Errorf("%v: %+v", err, d.Classify(err))
+	}
+	if _, err := d.Put(t.Context(), "k", held("v"), store.PutOptions{}); d.Classify(err).Code != fault.NotFound {
+		t.Error(err)
+	}
+}
+
 func TestSignedURLs(t *testing.T) {
 	d := onGateway(t)
 	key := "dir/a b+ü.txt"
