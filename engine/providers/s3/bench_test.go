@@ -3,7 +3,9 @@
 package s3
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http/httptest"
 	"syscall"
 	"testing"
@@ -30,13 +32,7 @@ func cpu() time.Duration {
 // than it is.
 func BenchmarkList(b *testing.B) {
 	keysListed := testbed.Scale(50_000, 1_000_000)
-	srv := httptest.NewServer(&nulls3.Server{Keys: keysListed, Size: 1000})
-	defer srv.Close()
-	c := client(b, httpclient.Options{})
-	cred := keys("AK", "secret")
-	d := openWith(b, env(c, cred), Options{Bucket: "b", Endpoint: srv.URL, Preset: "aws", Region: "us-east-1"})
-	api := sdk.New(sdk.Options{BaseEndpoint: &srv.URL, Region: "us-east-1", UsePathStyle: true, HTTPClient: c, Retryer: aws.NopRetryer{},
-		Credentials: aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) { return d.credentials(ctx, false) })})
+	d, api := both(b, &nulls3.Server{Keys: keysListed, Size: 1000})
 	own := func() (n int) {
 		for q := (store.Query{}); ; {
 			p, err := d.List(b.Context(), q)
@@ -60,20 +56,86 @@ func BenchmarkList(b *testing.B) {
 		}
 		return n
 	}
+	compare(b, keysListed, "key", own, theirs)
+}
+
+// compare runs the two in turn and reports the CPU time of each for one of n things, and their ratio.
+func compare(b *testing.B, n int, what string, own, theirs func() int) {
 	var took [2]time.Duration
 	rounds := 0
 	for b.Loop() {
-		for i, list := range []func() int{own, theirs} {
+		for i, f := range []func() int{own, theirs} {
 			begun := cpu()
-			if n := list(); n != keysListed {
-				b.Fatalf("%d keys of %d", n, keysListed)
+			if got := f(); got != n {
+				b.Fatalf("%d of %d", got, n)
 			}
 			took[i] += cpu() - begun
 		}
 		rounds++
 	}
-	per := func(t time.Duration) float64 { return float64(t.Nanoseconds()) / float64(rounds*keysListed) }
-	b.ReportMetric(per(took[0]), "ns/key")
-	b.ReportMetric(per(took[1]), "sdk-ns/key")
+	per := func(t time.Duration) float64 { return float64(t.Nanoseconds()) / float64(rounds*n) }
+	b.ReportMetric(per(took[0]), "ns/"+what)
+	b.ReportMetric(per(took[1]), "sdk-ns/"+what)
 	b.ReportMetric(per(took[0])/per(took[1]), "ratio")
+}
+
+// BenchmarkSmall gets and puts objects of 16 KiB, as BenchmarkList lists.
+func BenchmarkSmall(b *testing.B) {
+	const n, size = 500, 16 << 10
+	d, api := both(b, &nulls3.Server{Keys: 1, Size: size})
+	bucket, key, content := "b", "k", make([]byte, size)
+	b.Run("get", func(b *testing.B) {
+		compare(b, n, "get", func() int {
+			for range n {
+				x, err := d.Get(b.Context(), key, store.GetOptions{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if got, err := io.Copy(io.Discard, x.Body); got != size || err != nil {
+					b.Fatal(got, err)
+				}
+				x.Body.Close()
+			}
+			return n
+		}, func() int {
+			for range n {
+				x, err := api.GetObject(b.Context(), &sdk.GetObjectInput{Bucket: &bucket, Key: &key})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if got, err := io.Copy(io.Discard, x.Body); got != size || err != nil {
+					b.Fatal(got, err)
+				}
+				x.Body.Close()
+			}
+			return n
+		})
+	})
+	b.Run("put", func(b *testing.B) {
+		compare(b, n, "put", func() int {
+			for range n {
+				if _, err := d.Put(b.Context(), key, held(content), store.PutOptions{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			return n
+		}, func() int {
+			for range n {
+				if _, err := api.PutObject(b.Context(), &sdk.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(content)}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			return n
+		})
+	})
+}
+
+// both returns this driver and the SDK's client on a null server.
+func both(b *testing.B, s *nulls3.Server) (*Driver, *sdk.Client) {
+	srv := httptest.NewServer(s)
+	b.Cleanup(srv.Close)
+	c := client(b, httpclient.Options{})
+	d := openWith(b, env(c, keys("AK", "secret")), Options{Bucket: "b", Endpoint: srv.URL, Preset: "aws", Region: "us-east-1"})
+	return d, sdk.New(sdk.Options{BaseEndpoint: &srv.URL, Region: "us-east-1", UsePathStyle: true, HTTPClient: c, Retryer: aws.NopRetryer{},
+		Credentials: aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) { return d.credentials(ctx, false) })})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,9 @@ func (d *Driver) family(src store.Driver) (*Driver, error) {
 	from, ok := src.(*Driver)
 	if !ok {
 		return nil, fault.New(fault.Unimplemented, "the source is not of this kind")
+	}
+	if strings.HasPrefix(from.o.Bucket, "arn:") {
+		return nil, fault.New(fault.Unimplemented, "the source is an access point")
 	}
 	a, err1 := from.address(from.regionNow())
 	b, err2 := d.address(d.regionNow())

@@ -103,6 +103,12 @@ func (d *Driver) resolve() error {
 	if strings.HasSuffix(d.o.Bucket, "--x-s3") {
 		return fault.New(fault.Unimplemented, "%q is a directory bucket (S3 Express One Zone), which this kind of store does not speak to", d.o.Bucket)
 	}
+	if (d.o.Dualstack || d.o.Accelerate) && (p.name != "aws" || d.o.Endpoint != "") {
+		return fault.Hinted(fault.InvalidArgument, "Remove dualstack and accelerate, or the endpoint.", "dual stack and acceleration are endpoints of AWS's own")
+	}
+	if d.o.KMSKeyID != "" && !strings.HasPrefix(d.o.SSE, "aws:kms") {
+		return fault.Hinted(fault.InvalidArgument, "Set sse = \"aws:kms\".", "kms_key_id is a key for the encryption of KMS, which sse does not ask for")
+	}
 	if d.region == "" {
 		d.region = p.region
 	} else if p.name != "aws" {

@@ -225,7 +225,8 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%+v: %s %q %v, %v, want %s %q %v", x.o, got, d.algo, d.Caps().IfAbsent, err, x.want, x.checksum, x.absent)
 		}
 	}
-	for _, o := range []Options{{Bucket: "my-bucket", Preset: "r2"}, {Bucket: "my-bucket", Preset: "b2"}, {Bucket: "my-bucket", Preset: "minio"}, {Bucket: "x--usw2-az1--x-s3"}, {Bucket: "arn:aws:s3:nonsense"}} {
+	for _, o := range []Options{{Bucket: "my-bucket", Preset: "r2"}, {Bucket: "my-bucket", Preset: "b2"}, {Bucket: "my-bucket", Preset: "minio"}, {Bucket: "x--usw2-az1--x-s3"}, {Bucket: "my-bucket", Accelerate: true, Endpoint: "https://s3.example.com"},
+		{Bucket: "my-bucket", KMSKeyID: "alias/x"}, {Bucket: "my-bucket", KMSKeyID: "alias/x", SSE: "AES256"}, {Bucket: "arn:aws:s3:nonsense"}} {
 		if _, err := Open(t.Context(), env(c, nil), &o); err == nil {
 			t.Errorf("%+v: no error", o)
 		}
