@@ -114,7 +114,7 @@ func (f *file) imports() {
 			name = spec.Name.Name
 		}
 		switch {
-		case name == "_" && p != "embed" && !f.test && f.pkg != "internal/deps":
+		case name == "_" && p != "embed" && !f.test:
 			f.report(spec.Pos(), "blank import of %s: registration is explicit", p)
 		case name == ".":
 			f.report(spec.Pos(), "dot import of %s", p)
