@@ -32,7 +32,9 @@ import (
 // webOptions configure the datastore kind web of test processes: an object store over HTTP in the parent.
 type webOptions struct{ URL string }
 
-func (o *webOptions) Fields(f *schema.Fields) { f.String(&o.URL, "url", "Address of the server.").Required() }
+func (o *webOptions) Fields(f *schema.Fields) {
+	f.String(&o.URL, "url", "Address of the server.").Required()
+}
 
 func withHTTPStore() *provider.Registry {
 	web := provider.Store("web", "An object store of the tests.", func(_ context.Context, _ provider.Env, o *webOptions) (store.Driver, error) {
