@@ -1,3 +1,3 @@
 package deps
 
-import _ "github.com/unknown/thing"
+import _ "github.com/unknown/thing" // WANT "blank import"
