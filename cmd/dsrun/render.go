@@ -28,6 +28,7 @@ type problem struct {
 	Frames      []starlib.Frame `json:"frames,omitempty"`
 	Diagnostics []config.Diag   `json:"diagnostics,omitempty"`
 	Failed      []problem       `json:"failed,omitempty"`
+	Others      []problem       `json:"others,omitempty"` // further mistakes of the same script
 	usage       string
 }
 
@@ -134,6 +135,9 @@ func explain(err error) problem {
 	}
 	if errors.As(err, &s) {
 		p.Message, p.Frames = s.Message, s.Frames
+		for _, o := range s.Others {
+			p.Others = append(p.Others, explain(o))
+		}
 		p.Op, p.Resource, p.Path = s.About()
 	}
 	return p
@@ -163,6 +167,9 @@ func (a *app) renderProblem(w io.Writer, p problem) {
 		}
 		renderFrame(w, p.Frames[i], guilty)
 		guilty = false
+	}
+	for _, o := range p.Others {
+		a.renderProblem(w, o)
 	}
 	if p.usage != "" {
 		fmt.Fprintf(w, "See %s --help.\n", p.usage)
