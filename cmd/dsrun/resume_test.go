@@ -308,7 +308,7 @@ func TestInterruptedCopy(t *testing.T) {
 			t.Errorf("without --resume: exit code %d, %d uploads, %q", code, w.uploads(t), text)
 		}
 		code, text = killAt(t, w, dir, 2, sig, "cp", "--resume", "src:big.bin", "out:a b.bin")
-		if code != want || w.uploads(t) != 1 || !strings.Contains(text, "1 unfinished uploads are kept; go on with: dsrun cp --resume src:big.bin 'out:a b.bin'\n") {
+		if code != want || w.uploads(t) != 1 || !strings.Contains(text, "unfinished uploads that are kept: 1; go on with: dsrun cp --resume src:big.bin 'out:a b.bin'\n") {
 			t.Errorf("with --resume: exit code %d, %d uploads, %q", code, w.uploads(t), text)
 		}
 		out := finish(t, w, dir, "uploads", "ls")

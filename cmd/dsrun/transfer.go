@@ -134,7 +134,7 @@ func (a *app) kept(t *transfer, failed bool) int {
 		for _, arg := range append([]string{"dsrun"}, a.w.Args...) {
 			words = append(words, shellWord(arg))
 		}
-		line := fmt.Sprintf("%d unfinished uploads are kept; go on with: %s\n", len(names), fault.Printable(strings.Join(words, " ")))
+		line := fmt.Sprintf("unfinished uploads that are kept: %d; go on with: %s\n", len(names), fault.Printable(strings.Join(words, " ")))
 		fmt.Fprint(a.w.Stderr, a.redactor.Redact(line))
 	}
 	return len(names)
