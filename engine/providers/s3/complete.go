@@ -5,6 +5,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -85,9 +86,11 @@ func (u *upload) Commit(ctx context.Context, parts []store.Part) (store.Entry, e
 }
 
 // completedBefore looks at a refusal to complete an upload: its first try may have succeeded and its reply been lost.
-// Then the object stands there with the ETag that S3 gives to these parts: the MD5 of their MD5s, and their number.
+// Then the upload is gone, and the object stands there with the ETag that S3 gives to these parts: the MD5 of their MD5s,
+// and their number. A condition that does not hold proves nothing: another may have stored the same bytes.
 func (u *upload) completedBefore(ctx context.Context, parts []store.Part, total int64, err error) (store.Entry, error) {
-	if c := u.d.Classify(err).Code; c != fault.NotFound && c != fault.FailedPrecondition || missingBucket(err) {
+	var reply *ReplyError
+	if !errors.As(err, &reply) || reply.Code != "NoSuchUpload" {
 		return store.Entry{}, err
 	}
 	sum := md5.New()

@@ -148,8 +148,8 @@ func (s *Server) Requests() []Request {
 	defer s.mu.Unlock()
 	out := make([]Request, len(s.requests))
 	for i, r := range s.requests {
-		out[i] = *r
-		out[i].Received, out[i].Sent = atomic.LoadInt64(&r.Received), atomic.LoadInt64(&r.Sent)
+		out[i] = Request{Method: r.Method, Host: r.Host, Path: r.Path, Query: r.Query, Header: r.Header, Faulty: r.Faulty, Status: r.Status,
+			Received: atomic.LoadInt64(&r.Received), Sent: atomic.LoadInt64(&r.Sent)} // field by field: bodies may be under way
 	}
 	return out
 }
