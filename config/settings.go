@@ -53,7 +53,7 @@ func (e *evaluator) mustKnow(b *block, got decoded, names ...string) {
 func (l *loader) script(e *evaluator, b *block) {
 	s := &Script{Glob: b.labels[0], Range: b.header, Stores: map[string]schema.Grant{}}
 	if !doublestar.ValidatePattern(s.Glob) || s.Glob == "" {
-		e.add(errorAt(b.labelRanges[0], "Invalid pattern", fmt.Sprintf("%q is no pattern. It is a path with *, **, ?, [a-z] and {a,b}, such as \"jobs/**.star\".", s.Glob)))
+		e.add(errorAt(b.labelRanges[0], "Invalid pattern", fmt.Sprintf("%q is no pattern. It is a path with *, **, ?, [a-z] and {a,b}, such as \"jobs/**/*.star\".", s.Glob)))
 	}
 	for _, old := range l.c.Scripts {
 		if old.Glob == s.Glob {

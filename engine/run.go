@@ -5,9 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
-	"path"
 	"path/filepath"
 	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/dsrun/dsrun/engine/event"
 	"github.com/dsrun/dsrun/engine/provider"
@@ -115,10 +116,8 @@ func (p *Project) Limits(script string) starlib.Limits {
 		l.Timeout = s.Timeout
 	}
 	for _, b := range p.cfg.Scripts {
-		if ok, _ := path.Match(b.Glob, path.Base(script)); !ok {
-			if ok, _ = path.Match(b.Glob, script); !ok {
-				continue
-			}
+		if ok, _ := doublestar.Match(b.Glob, script); !ok {
+			continue
 		}
 		if b.Limits.Steps > 0 {
 			l.Steps = uint64(b.Limits.Steps)

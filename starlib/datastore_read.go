@@ -79,7 +79,7 @@ var storeRead = Declare(Func{
 		"or another consumer asks for rows. When nothing matches, that is an error of code not_found.",
 	Example: `[r.name for r in ds.lake.read("raw/*.csv", types = {"n": "int"}) if r.n > 1]  # -> ["b", "c"]`,
 }, func(p *Params) Impl {
-	path := p.String("path", "A path, or a glob such as \"raw/**.csv\".")
+	path := p.String("path", "A path, or a glob such as \"raw/**/*.csv\".")
 	r := declareRead(p)
 	return func(c *Call) (starlark.Value, error) {
 		spec, err := r.spec(c)

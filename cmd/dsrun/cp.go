@@ -19,7 +19,7 @@ datastore; else it is the whole name of the one object that is copied. Below a f
 FROM's folder.
 
 Existing objects stay unless --overwrite says otherwise. Copies are whole or absent: nothing half-written is ever visible.`,
-		Example: "  dsrun cp raw:a.csv ./a.csv\n  dsrun cp -r raw:2024/ backup:raw/2024/ --overwrite if_changed\n  dsrun cp 'raw:**.csv' backup: --dry-run",
+		Example: "  dsrun cp raw:a.csv ./a.csv\n  dsrun cp -r raw:2024/ backup:raw/2024/ --overwrite if_changed\n  dsrun cp 'raw:**/*.csv' backup: --dry-run",
 		Args:    exactly("FROM", "TO"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.cp(cmd.Context(), cmd, args[0], args[1], o) },
 	}

@@ -20,7 +20,7 @@ func (a *app) lsCmd() *cobra.Command {
 		Use: "ls [PLACE]", Short: "List datastores, or what a place holds",
 		Long: `List the declared datastores, or one level of a place, folders first. With -r, or a path that ends with **, all the way
 down in key order, one key a line. A glob lists what it matches.`,
-		Example: "  dsrun ls\n  dsrun ls raw:\n  dsrun ls -l raw:2024/\n  dsrun ls 'raw:**.csv' --json",
+		Example: "  dsrun ls\n  dsrun ls raw:\n  dsrun ls -l raw:2024/\n  dsrun ls 'raw:**/*.csv' --json",
 		Args:    atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -139,7 +139,7 @@ func header(b Body) string {
 	case b.Label != "":
 		return fmt.Sprintf("%s %q \"main\"", b.Block, b.Label)
 	case b.Block == "script":
-		return `script "jobs/**.star"`
+		return `script "jobs/**/*.star"`
 	case b.Block == "store":
 		return `store "main"`
 	}

@@ -80,7 +80,7 @@ func TestPatternsMatchAsDoublestar(t *testing.T) {
 			}
 		}
 	}
-	for _, p := range []string{"*", "**", "a*", "*.csv", "a/*", "a/**", "a/**/*.csv", "**/*.csv", "a**", "**/b/**", "?", "a?", "[ab]*", "[^a]*", "{a,ab}/**", "a/{b,c}/*",
+	for _, p := range []string{"*", "**", "a*", "*.csv", "a/*", "a/**", "a/**/*.csv", "**/*.csv", "**/b/**", "?", "a?", "[ab]*", "[^a]*", "{a,ab}/**", "a/{b,c}/*",
 		"a/*/c/*", "*/*", "**/*", `a/\[z\]`, "a//*", "a/b/**/*.csv", "é/**"} {
 		pat, err := compilePattern(p)
 		if err != nil {
@@ -316,5 +316,20 @@ func TestDeleteKeys(t *testing.T) {
 	failed, err := newStore(t, &batchDriver{mem, nil}, Options{}).DeleteKeys(ctx, []string{"a", "b"})
 	if err != nil || len(failed) != 2 {
 		t.Fatal("a batch that failed as a whole:", failed, err)
+	}
+}
+
+// A ** that is glued to other characters would silently match one level only; it is refused with what to write.
+func TestGluedDoubleStarIsRefused(t *testing.T) {
+	for _, p := range []string{"**.csv", "a**", "a**b", "a/**.csv", "{a,**.csv}", "a/b**/c", "***a"} {
+		_, err := compilePattern(p)
+		if !fault.Is(err, fault.InvalidArgument) || !strings.Contains(fault.ClassOf(err).Hint, "**/*.csv") {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+	for _, p := range []string{"**", "a/**", "**/a", "a/**/b", "{a,**}/b", "{**/a,b}", `a\**`, "[*]*", "***"} {
+		if _, err := compilePattern(p); err != nil {
+			t.Errorf("%s: %v", p, err)
+		}
 	}
 }

@@ -94,6 +94,16 @@ func checkPattern(text string) error {
 				return bad(i, `a "[" that is not closed or is empty`, `Close it as in [a-z], or write "\[" for a bracket in the key.`)
 			}
 			i = end
+		case '*':
+			end := i + 1
+			for end < len(text) && text[end] == '*' {
+				end++
+			}
+			// Elsewhere **.csv reaches into folders; here it would silently not.
+			if end-i > 1 && (i > 0 && !strings.ContainsRune("/{,", rune(text[i-1])) || end < len(text) && !strings.ContainsRune("/},", rune(text[end]))) {
+				return bad(i, `"**" is not a segment of its own`, `Write "**/*.csv" for all below, or "*.csv" for one level.`)
+			}
+			i = end - 1
 		case '{':
 			braces = append(braces, group{i, 1})
 		case ',':

@@ -84,7 +84,7 @@ topic "file" "events" {
   source      = "/test"
 }
 
-script "jobs/**.star" {
+script "jobs/**/*.star" {
   trust   = "untrusted"
   modules = ["json"]
   topics  = ["events"]
