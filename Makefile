@@ -21,11 +21,11 @@ testbed: ## the servers and tools that tests use
 
 test-go:
 	@mkdir -p $(TESTBED); : > $(DSRUN_TESTBED_LOG)
-	$(GO) test -tags $(TAGS) ./...
+	$(GO) test -timeout 25m -tags $(TAGS) ./...
 
 test-race: ## the race detector needs a C compiler
 	@if command -v $${CC:-gcc} >/dev/null; then \
-		set -x; CGO_ENABLED=1 $(GO) test -race ./engine/... ./starlib/... ./config/...; \
+		set -x; CGO_ENABLED=1 $(GO) test -race -timeout 25m ./engine/... ./starlib/... ./config/...; \
 	elif [ "$$DSRUN_TESTBED" = require ]; then echo "race detector: no C compiler" >&2; exit 1; \
 	else echo "race detector: skipped, no C compiler"; fi
 
