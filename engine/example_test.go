@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"os"
 	"strings"
 
@@ -17,42 +18,36 @@ import (
 	"github.com/dsrun/dsrun/starlib"
 )
 
-type mailOptions struct{ Greeting string }
+type mailbox struct{ Greeting string }
 
-func (o *mailOptions) Fields(f *schema.Fields) {
-	f.String(&o.Greeting, "greeting", "What lies in the box.").Required()
+func (m *mailbox) Fields(f *schema.Fields) {
+	f.String(&m.Greeting, "greeting", "What lies in the box.")
 }
 
-func openMail(ctx context.Context, env provider.Env, o *mailOptions) (store.Driver, error) {
+func openMailbox(ctx context.Context, env provider.Env, m *mailbox) (store.Driver, error) {
 	box := memory.New(env.Name, 1<<20, env.Clock)
-	_, err := box.Put(ctx, "greeting", store.BytesBody([]byte(o.Greeting)), store.PutOptions{})
+	_, err := box.Put(ctx, "greeting", store.BytesBody([]byte(m.Greeting)), store.PutOptions{})
 	return box, err
 }
 
-// A program of its own: a kind of datastore, a function for scripts, a configuration and a script.
+// A program with a script function and a kind of datastore of its own: it loads a configuration and runs a script.
 func Example() {
-	shout := starlib.Declare(starlib.Func{Name: "shout", Doc: "Upper-cases a text.", Returns: "string"},
-		func(p *starlib.Params) starlib.Impl {
-			text := p.String("text", "What to shout.")
-			return func(c *starlib.Call) (starlark.Value, error) {
-				return starlark.String(strings.ToUpper(text.Get(c))), nil
-			}
-		})
-	eng := engine.New(engine.Options{
-		Providers: provider.NewRegistry(provider.Store("mailbox", "A box with a greeting in it.", openMail)),
-		Functions: []*starlib.Function{shout},
-		Stdout:    os.Stdout,
+	shout := starlib.Declare(starlib.Func{Name: "shout", Doc: "Upper-cases a text."}, func(p *starlib.Params) starlib.Impl {
+		text := p.String("text", "What to shout.")
+		return func(c *starlib.Call) (starlark.Value, error) {
+			return starlark.String(strings.ToUpper(text.Get(c))), nil
+		}
 	})
+	eng := engine.New(engine.Options{Stdout: os.Stdout, Functions: []*starlib.Function{shout},
+		Providers: provider.NewRegistry(provider.Store("mailbox", "A box with a greeting in it.", openMailbox))})
 	project, diags := eng.Load(engine.Source{Files: []config.File{
 		engine.File("app.hcl", "", `datastore "mailbox" "box" { greeting = "hello" }`)}})
 	if diags.HasErrors() {
-		fmt.Println(diags)
-		return
+		log.Fatal(diags)
 	}
 	defer project.Close()
-	err := project.Run(context.Background(), engine.Script{Name: "app.star",
-		Source: []byte(`print(shout(ds.box.read_text("greeting")))`)})
-	fmt.Println(err)
+	script := engine.Script{Name: "app.star", Source: []byte(`print(shout(ds.box.read_text("greeting")))`)}
+	fmt.Println(project.Run(context.Background(), script))
 	// Output:
 	// HELLO
 	// <nil>
