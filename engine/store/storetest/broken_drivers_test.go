@@ -169,7 +169,7 @@ var putBroken = []brokenDriver{
 		b.put = func(ctx context.Context, key string, body store.Body, o store.PutOptions) (store.Entry, error) {
 			e, err := b.Driver.Put(ctx, key, body, o)
 			if ctx.Err() != nil {
-				go time.Sleep(5 * time.Second)
+				go time.Sleep(2 * time.Minute)
 			}
 			return e, err
 		}
