@@ -82,6 +82,8 @@ var libraries = []library{
 	{"github.com/bmatcuk/doublestar/v4", anywhere, true},
 	{"github.com/cespare/xxhash/v2", anywhere, true},
 	{"github.com/klauspost/compress", anywhere, true},
+	{"github.com/santhosh-tekuri/jsonschema/v6", anywhere, true},
+	{"go.etcd.io/bbolt", anywhere, true},
 	{"github.com/minio/crc64nvme", anywhere, true},
 	{"github.com/mattn/go-runewidth", anywhere, true},
 	{"github.com/spf13/cobra", []string{"cmd"}, true},
@@ -108,6 +110,9 @@ var libraries = []library{
 	{"github.com/jackc/pgx", providers, true},
 	{"github.com/go-sql-driver/mysql", providers, true},
 	{"github.com/microsoft/go-mssqldb", providers, true},
+	{"github.com/decred/dcrd/dcrec/secp256k1/v4", providers, true},
+	{"github.com/golang-jwt/jwt/v5", providers, true},
+	{"golang.org/x/net", providers, true},
 }
 
 var suites = []string{"engine/store/storetest", "engine/event/eventtest", "engine/sqldb/sqldbtest", "engine/provider/providertest"}
