@@ -36,9 +36,8 @@ const (
 	maxPart   = 4000 << 20 // bytes of a block
 	maxParts  = 50_000     // of one blob
 	maxSize   = maxPart * maxParts
-	blockSize = 4 << 20   // bytes of a body that are held at once: of one Put Blob, and of the blocks of a longer body
-	maxCopy   = 256 << 20 // bytes of a copy in one call
-	maxReply  = 64 << 20  // bytes of an XML reply that are read at most
+	blockSize = 4 << 20  // bytes of a body that are held at once: of one Put Blob, and of the blocks of a longer body
+	maxReply  = 64 << 20 // bytes of an XML reply that are read at most
 )
 
 // Options of `datastore "azure_blob"`.

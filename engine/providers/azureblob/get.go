@@ -104,6 +104,10 @@ func (d *Driver) Get(ctx context.Context, key string, o store.GetOptions) (store
 		}
 		return store.Object{}, err
 	}
+	if o.Range != nil && o.Range.Off >= 0 && resp.StatusCode == http.StatusPartialContent && resp.ContentLength == 0 { // so does an emulator say that there is nothing
+		drain(resp)
+		return d.nothing(ctx, key, cond, *o.Range)
+	}
 	x, err := opened(ctx, resp, key, o.Range)
 	if err == nil {
 		err = holds(x.Entry, cond)

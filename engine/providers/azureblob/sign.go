@@ -3,8 +3,6 @@ package azureblob
 import (
 	"context"
 	"encoding/xml"
-	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -119,65 +117,4 @@ func (d *Driver) delegation(ctx context.Context, life time.Duration) (k delegati
 		err = fault.New(fault.Unavailable, "the service gave no user delegation key")
 	}
 	return k, err
-}
-
-// CopyFrom implements store.Copier: Copy Blob From URL, which ends when the copy is whole. What is larger than it takes,
-// and copies that change attributes, go through the client.
-func (d *Driver) CopyFrom(ctx context.Context, src store.Driver, srcKey, dstKey string, o store.CopyOptions) (store.Entry, error) {
-	from, ok := src.(*Driver)
-	if !ok || from.o.Account != d.o.Account || from.base.String() != d.base.String() {
-		return store.Entry{}, fault.New(fault.Unimplemented, "the source is not in the same account")
-	}
-	if !o.KeepAttrs {
-		return store.Entry{}, fault.New(fault.Unimplemented, "a copy keeps the attributes of its source")
-	}
-	if err := checkKey(srcKey); err != nil {
-		return store.Entry{}, err
-	}
-	if err := d.writable(ctx, dstKey, o.Put); err != nil {
-		return store.Entry{}, err
-	}
-	held, err := from.Stat(ctx, srcKey, store.Cond{IfMatch: o.SrcIfMatch, Version: o.SrcVersion})
-	if err != nil {
-		return store.Entry{}, err
-	}
-	if held.Size > maxCopy || o.SrcVersion != "" {
-		return store.Entry{}, fault.New(fault.Unimplemented, "an object of %d bytes, or an older version, is not copied in one call", held.Size)
-	}
-	r := &request{action: "Copy Blob From URL", method: "PUT", key: dstKey, write: true}
-	address := from.address(srcKey)
-	if from.cred != nil {
-		v, err := from.cred.Resolve(ctx, credential.Want{Audience: azureauth.StorageScope})
-		if err != nil {
-			return store.Entry{}, err
-		}
-		switch f := v.Fields; {
-		case !f[azureauth.FieldSAS].IsZero():
-			address += "?" + f[azureauth.FieldSAS].Reveal()
-		case !f[azureauth.FieldToken].IsZero():
-			r.set("X-Ms-Copy-Source-Authorization", "Bearer "+f[azureauth.FieldToken].Reveal())
-		default:
-			q, err := from.sas(ctx, srcKey, "r", time.Hour)
-			if err != nil {
-				return store.Entry{}, err
-			}
-			azureauth.LearnSAS(q, d.redactor)
-			address += "?" + q
-		}
-	}
-	r.set("X-Ms-Copy-Source", address)
-	r.set("X-Ms-Requires-Sync", "true")
-	r.set("X-Ms-Source-If-Match", held.ETag)
-	r.set("X-Ms-Access-Tier", d.o.AccessTier)
-	condition(r, o.Put)
-	resp, err := d.do(ctx, r)
-	if err != nil {
-		return store.Entry{}, err
-	}
-	drain(resp)
-	e := store.Entry{Key: dstKey, Size: held.Size, ETag: quoted(resp.Header.Get("ETag")), Version: resp.Header.Get("X-Ms-Version-Id")}
-	if resp.StatusCode != http.StatusAccepted || e.ETag == "" || resp.Header.Get("X-Ms-Copy-Status") != "success" {
-		return e, notAzure(resp, fmt.Sprintf("the status of the copy is %q", resp.Header.Get("X-Ms-Copy-Status")))
-	}
-	return e, nil
 }

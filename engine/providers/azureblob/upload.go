@@ -74,7 +74,7 @@ func (u *upload) part(id string) (n int, ok bool) {
 		return 0, false
 	}
 	_, err = fmt.Sscanf(rest, "%07d", &n)
-	return n, err == nil && n >= 1
+	return n, err == nil
 }
 
 func (u *upload) open() error {
@@ -177,7 +177,11 @@ func (u *upload) Parts(ctx context.Context) ([]store.Part, error) {
 	}
 	sizes, last := map[int]int64{}, 0
 	for _, b := range l.Uncommitted.Block {
-		if n, ok := u.part(b.Name); ok {
+		n, ok := u.part(b.Name)
+		if ok && n == aborted {
+			return nil, fault.New(fault.NotFound, "the upload was aborted")
+		}
+		if ok {
 			sizes[n], last = b.Size, max(last, n)
 		}
 	}
@@ -268,10 +272,25 @@ func (u *upload) committed(ctx context.Context, want []string, size int64) (stor
 	return e, err == nil && e.Size == size
 }
 
+// aborted is the number of a block that marks an upload as aborted, so that no other process goes on with it.
+const aborted = 0
+
 // Abort implements store.Upload. Blocks that were not committed are invisible and cannot be deleted: the service drops
 // them after a week, or when the blob is written. Making and deleting an empty blob would drop them at once, and would
 // show an empty object to readers and to who listens for new ones.
 func (u *upload) Abort(ctx context.Context) error {
-	u.done.Store(true)
-	return context.Cause(ctx)
+	if u.done.Load() {
+		return nil
+	}
+	left, err := u.Parts(ctx)
+	switch {
+	case u.d.Classify(err).Code == fault.NotFound:
+		err = nil
+	case err == nil && len(left) > 0:
+		_, err = u.stage(ctx, aborted, 0, []byte{0})
+	}
+	if err == nil {
+		u.done.Store(true)
+	}
+	return err
 }
