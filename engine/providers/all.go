@@ -3,6 +3,7 @@ package providers
 
 import (
 	"github.com/dsrun/dsrun/engine/provider"
+	"github.com/dsrun/dsrun/engine/providers/adlsgen2"
 	"github.com/dsrun/dsrun/engine/providers/azureblob"
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
@@ -20,6 +21,7 @@ func All() *provider.Registry {
 		memory.Provider(),
 		s3.Provider(),
 		azureblob.Provider(),
+		adlsgen2.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),

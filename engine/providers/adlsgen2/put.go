@@ -266,6 +266,9 @@ func (t *temp) rename(ctx context.Context, o store.PutOptions) (store.Entry, err
 
 // writable refuses what cannot be stored before any byte is read, and makes the file system where that is asked for.
 func (d *Driver) writable(ctx context.Context, key string, o store.PutOptions) error {
+	if err := d.Usable(ctx); err != nil {
+		return err
+	}
 	if err := checkKey(key); err != nil {
 		return err
 	}

@@ -105,11 +105,16 @@ func (c *call) read([]byte) *azurefake.Error {
 	}
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Content-Length", strconv.Itoa(len(part)))
-	c.w.WriteHeader(status)
-	c.s.mu.Unlock() // a slow reader must not hold the others; content is replaced, never changed in place
-	defer c.s.mu.Lock()
-	c.w.Write(part)
+	c.write(status, part)
 	return nil
+}
+
+// write answers with a body. A slow reader must not hold the others; content is replaced, never changed in place.
+func (c *call) write(status int, b []byte) {
+	c.w.WriteHeader(status)
+	c.s.mu.Unlock()
+	defer c.s.mu.Lock()
+	c.w.Write(b)
 }
 
 type listed struct {
@@ -199,7 +204,6 @@ func (c *call) list([]byte) *azurefake.Error {
 	b, _ := json.Marshal(map[string]any{"paths": paths})
 	c.w.Header().Set("Content-Type", "application/json;charset=utf-8")
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(b)))
-	c.w.WriteHeader(200)
-	c.w.Write(b)
+	c.write(200, b)
 	return nil
 }

@@ -4,6 +4,7 @@
 package azurerest
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -84,6 +85,14 @@ func New(env provider.Env, c Config) (*Client, error) {
 
 // Close refuses requests from now on. Connections belong to the block's client.
 func (c *Client) Close() { c.closed.Store(true) }
+
+// Usable refuses what is asked after Close or once ctx has ended.
+func (c *Client) Usable(ctx context.Context) error {
+	if c.closed.Load() {
+		return fault.New(fault.FailedPrecondition, "the store is closed")
+	}
+	return context.Cause(ctx)
+}
 
 // CheckAccount reports what is wrong with the name of a storage account.
 func CheckAccount(s string) error {

@@ -41,12 +41,9 @@ func (r *Request) Set(name, value string) {
 // Do sends a request and returns a reply below 300, whose body the caller closes. Every other reply is a *ReplyError. A
 // request is sent again once when the token has expired; all other trying again is the portable layer's.
 func (c *Client) Do(ctx context.Context, r *Request) (*http.Response, error) {
-	if c.closed.Load() {
-		return nil, fault.New(fault.FailedPrecondition, "the store is closed")
-	}
 	for refresh := false; ; refresh = true {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if err := c.Usable(ctx); err != nil {
+			return nil, err
 		}
 		resp, err := c.send(ctx, r, refresh)
 		if err != nil {
