@@ -21,6 +21,7 @@ import (
 	"github.com/dsrun/dsrun/engine/secret"
 	"github.com/dsrun/dsrun/engine/store"
 	"github.com/dsrun/dsrun/engine/store/storetest"
+	"github.com/dsrun/dsrun/internal/testbed"
 	"github.com/dsrun/dsrun/internal/testbed/adls"
 )
 
@@ -124,6 +125,7 @@ func suite(t *testing.T, set func(*adls.Server), cred func(testing.TB, *adls.Ser
 		},
 		Idle:      c.CloseIdleConnections,
 		InProcess: true,
+		MaxSize:   testbed.Scale[int64](24<<20, 0), // of the stand-in's memory
 		Secrets:   []string{accountKey},
 	})
 }

@@ -54,7 +54,7 @@ func drainCursor(t *testing.T, c *Cursor) (out []string, err error) {
 // service sorts is not gathered whole.
 func TestCursor(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{0, 1, 50, sortWindow / 5, sortWindow * 2 / 5} {
+	for _, size := range []int{0, 1, 50, sortWindow * 2 / 5} {
 		var bare []string // as a service sorts them: "b", "b-x", "b.x"
 		for i := range size {
 			for _, k := range []string{"d%06d/", "d%06d-x", "d%06d.x", "e%06d"} {
@@ -67,7 +67,7 @@ func TestCursor(t *testing.T) {
 		rand.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
 		for what, names := range map[string][]string{"by bare name": bare, "by key": want, "mixed": mixed} {
 			for _, from := range []string{"", "d000007.x"} {
-				c := &Cursor{Read: paged(names, 997), From: from}
+				c := &Cursor{Read: paged(names, 1997), From: from}
 				got, err := drainCursor(t, c)
 				i, _ := slices.BinarySearch(want, from)
 				if err != nil || !slices.Equal(got, want[i:]) {
@@ -76,7 +76,7 @@ func TestCursor(t *testing.T) {
 			}
 		}
 	}
-	names := make([]string, 10*sortWindow)
+	names := make([]string, 4*sortWindow)
 	for i := range names {
 		names[i] = fmt.Sprintf("%07d", i)
 	}
