@@ -5,6 +5,7 @@ import (
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/providers/adlsgen2"
 	"github.com/dsrun/dsrun/engine/providers/azureblob"
+	"github.com/dsrun/dsrun/engine/providers/azurefiles"
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
@@ -22,6 +23,7 @@ func All() *provider.Registry {
 		s3.Provider(),
 		azureblob.Provider(),
 		adlsgen2.Provider(),
+		azurefiles.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),

@@ -1,7 +1,6 @@
 package adlsgen2
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/json"
@@ -283,22 +282,6 @@ func (u *upload) writeState(ctx context.Context) error {
 	return t.flush(ctx, int64(len(b)), nil, true)
 }
 
-func (d *Driver) readState(ctx context.Context, path string) (s saved, err error) {
-	x, err := d.Client.Get(ctx, getter, path, store.GetOptions{})
-	if err != nil {
-		return s, err
-	}
-	defer x.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(x.Body, maxState))
-	if err != nil {
-		return s, err
-	}
-	if json.Unmarshal(bytes.TrimSpace(b), &s) != nil {
-		err = fault.New(fault.DataLoss, "the state file of an upload cannot be read")
-	}
-	return s, err
-}
-
 // Parts implements store.Upload.
 func (u *upload) Parts(ctx context.Context) ([]store.Part, error) {
 	u.mu.Lock()
@@ -390,48 +373,4 @@ func (u *upload) Abort(ctx context.Context) error {
 	}
 	u.done = true
 	return context.Cause(ctx)
-}
-
-// Uploads implements store.UploadLister: the state files below the directory of prefix, page by page of the listing.
-func (d *Driver) Uploads(ctx context.Context, prefix, token string) (store.UploadPage, error) {
-	dir := parent(prefix)
-	if dir != "" {
-		dir += "/"
-	}
-	found, next, err := d.hiddenPage(ctx, dir, true, token)
-	if err != nil {
-		if d.Classify(err).Code == fault.NotFound && (dir != "" || d.missing(err) == nil) {
-			err = nil
-		}
-		return store.UploadPage{}, err
-	}
-	page := store.UploadPage{Next: next}
-	for _, f := range found {
-		if f.kind != azurerest.TempState {
-			continue
-		}
-		s, err := d.readState(ctx, f.path)
-		if err == nil && (s.ID != f.id || s.Filesystem != d.o.Filesystem || azurerest.TempName(s.Key, azurerest.TempState, s.ID) != f.path) {
-			continue // not ours
-		}
-		var e store.Entry
-		if err == nil {
-			e, err = d.Client.Stat(ctx, getter, azurerest.TempName(s.Key, azurerest.TempUpload, s.ID), store.Cond{})
-		}
-		if d.Classify(err).Code == fault.NotFound { // it ended meanwhile
-			continue
-		}
-		if err != nil {
-			return store.UploadPage{}, err
-		}
-		if len(s.Key) < len(prefix) || s.Key[:len(prefix)] != prefix {
-			continue
-		}
-		state, err := json.Marshal(s)
-		if err != nil {
-			return store.UploadPage{}, err
-		}
-		page.Uploads = append(page.Uploads, store.PendingUpload{Key: s.Key, ID: s.ID, Started: f.modified, Size: e.Size, State: state})
-	}
-	return page, nil
 }

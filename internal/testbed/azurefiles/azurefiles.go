@@ -220,13 +220,7 @@ func (c *call) route() (func([]byte) *azurefake.Error, azurefake.Needs) {
 }
 
 // reserved names are those of devices: https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-shares--directories--files--and-metadata.
-var reserved = map[string]bool{"CON": true, "PRN": true, "AUX": true, "NUL": true, "CLOCK$": true}
-
-func init() {
-	for _, d := range "123456789" {
-		reserved["COM"+string(d)], reserved["LPT"+string(d)] = true, true
-	}
-}
+const reserved = " CON PRN AUX NUL CLOCK$ COM1 COM2 COM3 COM4 COM5 COM6 COM7 COM8 COM9 LPT1 LPT2 LPT3 LPT4 LPT5 LPT6 LPT7 LPT8 LPT9 "
 
 // clean checks the names of a path. Like the service it drops empty ones and dots at the end of a name, unless a request
 // asks to keep these.
@@ -245,7 +239,7 @@ func (c *call) clean(path string) (string, *azurefake.Error) {
 		if seg == "" {
 			continue
 		}
-		if strings.ContainsAny(seg, "\"\\:|<>*?") || reserved[strings.ToUpper(seg)] || len(utf16.Encode([]rune(seg))) > 255 || strings.Trim(seg, ".") == "" {
+		if strings.ContainsAny(seg, "\"\\:|<>*?") || strings.Contains(reserved, " "+strings.ToUpper(seg)+" ") || len(utf16.Encode([]rune(seg))) > 255 || strings.Trim(seg, ".") == "" {
 			return bad()
 		}
 		for _, r := range seg {

@@ -185,10 +185,7 @@ func (c *call) list([]byte) *azurefake.Error {
 		out.NextMarker = base64.StdEncoding.EncodeToString([]byte("continue:" + keys[limit-1]))
 	}
 	include := "," + strings.ToLower(c.q.Get("include")) + ","
-	extended := c.r.Header.Get("x-ms-file-extended-info") == "true"
-	if include != ",," && !extended {
-		return azurefake.Refuse(400, "MissingRequiredHeader", "An HTTP header that's mandatory for this request is not specified: x-ms-file-extended-info.")
-	}
+	extended := c.r.Header.Get("x-ms-file-extended-info") == "true" || include != ",,"
 	for _, k := range keys {
 		n := dir.children[k]
 		e := entry{XMLName: xml.Name{Local: "File"}, Name: n.name}

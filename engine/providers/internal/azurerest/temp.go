@@ -5,15 +5,17 @@ import (
 	"strings"
 )
 
-// Files on their way have hidden names beside their target, in the form of those of datastore "local".
+// TempStart begins every hidden name. Files on their way have such names, beside their target, in the form of those of
+// datastore "local".
+const TempStart = ".dsrun-"
+
 const (
-	tempStart = ".dsrun-"
-	tempEnd   = ".tmp"
-	idLen     = 20
+	tempEnd = ".tmp"
+	idLen   = 20
 )
 
 // TempLen is the length of a hidden name.
-const TempLen = len(tempStart) + 1 + idLen + len(tempEnd)
+const TempLen = len(TempStart) + 1 + idLen + len(tempEnd)
 
 // The kinds of hidden files.
 const (
@@ -44,7 +46,7 @@ func ValidID(s string) bool {
 
 // TempName returns the hidden name beside key.
 func TempName(key string, kind byte, id string) string {
-	return key[:strings.LastIndexByte(key, '/')+1] + tempStart + string(kind) + id + tempEnd
+	return key[:strings.LastIndexByte(key, '/')+1] + TempStart + string(kind) + id + tempEnd
 }
 
 // Hidden reads a hidden name, whose case does not matter.
@@ -53,7 +55,7 @@ func Hidden(base string) (kind byte, id string, ok bool) {
 		return 0, "", false
 	}
 	base = strings.ToLower(base)
-	rest, ok1 := strings.CutPrefix(base, tempStart)
+	rest, ok1 := strings.CutPrefix(base, TempStart)
 	rest, ok2 := strings.CutSuffix(rest, tempEnd)
 	if !ok1 || !ok2 || !ValidID(rest[1:]) {
 		return 0, "", false
