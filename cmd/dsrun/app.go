@@ -171,7 +171,7 @@ A place is NAME:path, where NAME is a declared datastore, or a URI, or a path of
 		return a.setLogLevel(cmd)
 	}
 	root.AddCommand(a.runCmd(), a.validateCmd(), a.fmtCmd(), a.lsCmd(), a.catCmd(), a.cpCmd(), a.syncCmd(), a.mvCmd(), a.uploadsCmd(), a.statCmd(), a.rmCmd(),
-		a.publishCmd(), a.schemaCmd(), a.versionCmd())
+		a.publishCmd(), a.eventsCmd(), a.schemaCmd(), a.versionCmd())
 	return root
 }
 
