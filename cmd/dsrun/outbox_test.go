@@ -117,7 +117,7 @@ def main(first = 0):
 			t.Fatalf("the script ended: %s", said.String())
 		}
 		done = n
-		time.Sleep(time.Duration(rand.IntN(15_000)) * time.Microsecond)
+		time.Sleep(time.Duration(rand.IntN(80_000)) * time.Microsecond)
 		_ = cmd.Process.Signal(syscall.SIGKILL)
 		for n := range lines {
 			done = n

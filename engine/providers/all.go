@@ -9,6 +9,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
 	"github.com/dsrun/dsrun/engine/providers/s3"
+	"github.com/dsrun/dsrun/engine/providers/webhook"
 )
 
 // All returns the registry of every provider, in the order of the reference.
@@ -20,6 +21,7 @@ func All() *provider.Registry {
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
+		webhook.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
 	)
