@@ -86,6 +86,7 @@ var libraries = []library{
 	{"go.etcd.io/bbolt", anywhere, true},
 	{"github.com/minio/crc64nvme", anywhere, true},
 	{"github.com/mattn/go-runewidth", anywhere, true},
+	{"github.com/ergochat/readline", []string{"cmd"}, true},
 	{"github.com/spf13/cobra", []string{"cmd"}, true},
 	{"github.com/spf13/pflag", []string{"cmd"}, true},
 	{"golang.org/x/term", []string{"cmd"}, true},
