@@ -33,8 +33,9 @@ type Shell struct {
 	env starlark.StringDict
 	own map[string]bool // names that statements assigned
 
-	text []byte // all that was entered, for messages
-	line int    // the last line of text
+	text  []byte        // all that was entered, for messages
+	line  int           // the last line of text
+	stmts []syntax.Stmt // all that was parsed
 }
 
 // ShellOptions say how to run statements.
@@ -115,7 +116,7 @@ func (s *Shell) Skip(text string) {
 func (s *Shell) Eval(ctx context.Context, text string) (starlark.Value, error) {
 	first := s.line
 	s.Skip(text)
-	f, tree, err := s.parse(first, text)
+	f, chunk, tree, err := s.parse(first, text)
 	if err != nil {
 		return nil, err
 	}
@@ -131,13 +132,33 @@ func (s *Shell) Eval(ctx context.Context, text string) (starlark.Value, error) {
 	r := &Run{Ctx: ctx, Host: s.o.Host, Limits: s.o.Limits, execution: x}
 	defer x.meter.guard(r)()
 	thread := r.NewThread("repl")
+	names := assigned(chunk)
 	globals := starlark.StringDict{}
+	s.mu.Lock()
 	for name, v := range s.env {
 		globals[name] = v
 	}
+	s.mu.Unlock()
+	for _, name := range names {
+		if _, ok := globals[name]; !ok {
+			globals[name] = nil // what follows assigns it, and functions may name it
+		}
+	}
+	// One statement after another, so that functions see what each has assigned.
 	err = within(ctx, &x.outside, func() error {
-		return r.contained("statement", func() error { return starlark.ExecREPLChunk(tree, thread, globals) })
+		return r.contained("statement", func() error {
+			for _, st := range tree.Stmts {
+				one := &syntax.File{Path: tree.Path, Stmts: []syntax.Stmt{st}, Options: tree.Options}
+				err := starlark.ExecREPLChunk(one, thread, globals)
+				s.adopt(globals, names)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	})
+	// A built-in that was not waited for may still be at work; what it leaves is not looked at.
 	abandoned := err != nil && ctx.Err() != nil
 	if err == nil {
 		err = r.Err()
@@ -146,8 +167,8 @@ func (s *Shell) Eval(ctx context.Context, text string) (starlark.Value, error) {
 		err = cerr
 	}
 	var v starlark.Value
-	if !abandoned { // else the statement may still be writing to its globals
-		v = s.adopt(globals, assigned(f.Tree))
+	if !abandoned {
+		v = globals[result]
 	}
 	if err != nil {
 		return nil, r.scriptError(err)
@@ -159,8 +180,8 @@ func (s *Shell) Eval(ctx context.Context, text string) (starlark.Value, error) {
 	return v, nil
 }
 
-// adopt takes the globals that a statement left and returns the value of its last expression.
-func (s *Shell) adopt(globals starlark.StringDict, names []string) (last starlark.Value) {
+// adopt takes the globals that a statement left.
+func (s *Shell) adopt(globals starlark.StringDict, names []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range names {
@@ -169,7 +190,6 @@ func (s *Shell) adopt(globals starlark.StringDict, names []string) (last starlar
 			s.own[name] = true
 		}
 	}
-	return globals[result]
 }
 
 // assigned returns the globals that statements assign.
@@ -249,29 +269,30 @@ func readGlobal(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ 
 	return r.execution.shell.global(r, name)
 }
 
-// parse returns the source for messages and the tree to execute. first is how many lines of input came before.
-func (s *Shell) parse(first int, text string) (*SourceFile, *syntax.File, error) {
+// parse returns the source of all input for messages, the tree of text, and the one to execute. first is how many lines of
+// input came before.
+func (s *Shell) parse(first int, text string) (f *SourceFile, chunk, tree *syntax.File, err error) {
 	if len(text) > maxSource || len(s.text) > 4*maxSource {
-		return nil, nil, sourceError(s.o.Name, "the input is too large")
+		return nil, nil, nil, sourceError(s.o.Name, "the input is too large")
 	}
-	f := &SourceFile{Path: s.o.Name, src: s.text}
+	f = &SourceFile{Path: s.o.Name, src: s.text}
 	f.spans = sync.OnceValue(f.index)
 	padded := []byte(strings.Repeat("\n", first) + text + "\n") // positions are those in the whole input
-	var err error
-	if f.Tree, err = shellOptions.Parse(s.o.Name, padded, 0); err != nil {
-		return nil, nil, f.syntaxError(err)
+	f.Tree = &syntax.File{Path: s.o.Name, Stmts: s.stmts}
+	if chunk, err = shellOptions.Parse(s.o.Name, padded, 0); err != nil {
+		return nil, nil, nil, f.syntaxError(err)
 	}
-	if err := f.checkDepth(f.Tree); err != nil {
-		return nil, nil, err
+	if err := f.checkDepth(chunk); err != nil {
+		return nil, nil, nil, err
 	}
-	if err := resolve.REPLChunk(f.Tree, s.env.Has, func(string) bool { return false }, starlark.Universe.Has); err != nil {
-		return nil, nil, f.resolveError(err, s.names())
+	if err := resolve.REPLChunk(chunk, s.env.Has, func(string) bool { return false }, starlark.Universe.Has); err != nil {
+		return nil, nil, nil, f.resolveError(err, s.names())
 	}
-	tree, err := shellOptions.Parse(s.o.Name, padded, 0)
+	tree, err = shellOptions.Parse(s.o.Name, padded, 0)
 	if err != nil {
-		return nil, nil, f.syntaxError(err)
+		return nil, nil, nil, f.syntaxError(err)
 	}
-	late := lateGlobals(f.Tree)
+	late := lateGlobals(chunk)
 	w := &rewriter{late: late}
 	w.stmts(tree.Stmts)
 	if n := len(tree.Stmts); n > 0 {
@@ -280,7 +301,9 @@ func (s *Shell) parse(first int, text string) (*SourceFile, *syntax.File, error)
 			tree.Stmts[n-1] = &syntax.AssignStmt{OpPos: start, Op: syntax.EQ, LHS: &syntax.Ident{NamePos: start, Name: result}, RHS: x.X}
 		}
 	}
-	return f, tree, nil
+	s.stmts = append(s.stmts, chunk.Stmts...)
+	f.Tree.Stmts = s.stmts
+	return f, chunk, tree, nil
 }
 
 // lateGlobals finds the reads of globals inside of functions: they must see what later statements assign.
@@ -306,6 +329,8 @@ func lateGlobals(tree *syntax.File) map[place]bool {
 
 // names are those that a statement can use, without the hidden ones.
 func (s *Shell) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out []string
 	for name := range s.env {
 		if hidden[name] == nil {
@@ -332,7 +357,7 @@ func (s *Shell) Show(ctx context.Context, v starlark.Value, n int) error {
 	switch v := v.(type) {
 	case *Stream:
 		s.set("_", v)
-		_, err := s.evalHidden(ctx, v, fmt.Sprintf("_.show(%d)", n))
+		_, err := s.evalHidden(ctx, fmt.Sprintf("_.show(%d)", n))
 		return err
 	case *starlark.List:
 		if elems, ok := tabular(v, n); ok {
@@ -343,9 +368,9 @@ func (s *Shell) Show(ctx context.Context, v starlark.Value, n int) error {
 }
 
 // evalHidden runs an expression of our own, which is no part of the input.
-func (s *Shell) evalHidden(ctx context.Context, _ starlark.Value, text string) (starlark.Value, error) {
-	keepText, keepLine := len(s.text), s.line
-	defer func() { s.text, s.line = s.text[:keepText], keepLine }()
+func (s *Shell) evalHidden(ctx context.Context, text string) (starlark.Value, error) {
+	text0, line0, stmts0 := len(s.text), s.line, len(s.stmts)
+	defer func() { s.text, s.line, s.stmts = s.text[:text0], line0, s.stmts[:stmts0] }()
 	return s.Eval(ctx, text)
 }
 

@@ -38,7 +38,7 @@ func (s *Shell) Complete(ctx context.Context, line string) (n int, words []strin
 
 func withPrefix(words []string, prefix string) []string {
 	return slices.DeleteFunc(words, func(w string) bool {
-		return !strings.HasPrefix(w, prefix) || prefix == "" && strings.HasPrefix(w, "_") || hidden[w] != nil
+		return !strings.HasPrefix(w, prefix) || prefix == "" && strings.HasPrefix(w, "_")
 	})
 }
 
