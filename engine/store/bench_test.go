@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sort"
 	"strconv"
 	"testing"
 	"time"
@@ -33,6 +34,9 @@ func newSynthetic(n int) *synthetic {
 
 func (d *synthetic) List(_ context.Context, q Query) (Page, error) {
 	i, _ := strconv.Atoi(q.Token)
+	if q.Token == "" && q.After != "" {
+		i = sort.SearchStrings(d.keys, q.After+"\x00")
+	}
 	p := Page{Entries: make([]Entry, 0, 1000)}
 	for ; i < len(d.keys) && len(p.Entries) < 1000; i++ {
 		if d.missing > 0 && i%d.missing == 0 {
@@ -117,7 +121,8 @@ func BenchmarkCopyMillion(b *testing.B) {
 	}
 }
 
-// The merge walk holds pages, not keys: its peak over the start does not grow with the number of entries.
+// The merge walk holds pages, at most 64 of each side, not keys: its peak over the start does not grow with the number of
+// entries.
 func TestCopyMemoryIsFlat(t *testing.T) {
 	const n = 200_000
 	src, dst := newSynthetic(n), newSynthetic(n)
@@ -141,7 +146,7 @@ func TestCopyMemoryIsFlat(t *testing.T) {
 	if err != nil || res.Skipped != n {
 		t.Fatal(res, err)
 	}
-	if peak > 4<<20 {
+	if peak > 20<<20 {
 		t.Errorf("%d bytes held while %d entries were compared", peak, n)
 	}
 	t.Logf("peak %d KiB over the start", peak>>10)

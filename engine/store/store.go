@@ -75,6 +75,7 @@ type Store struct {
 	caps       Caps
 	o          Options
 	tune       tuning
+	lists      listTuning
 	layers     []Interceptor
 
 	mu     sync.Mutex
@@ -116,7 +117,7 @@ func New(name, kind string, d Driver, o Options) *Store {
 	if o.RetryBudget == nil {
 		o.RetryBudget = retry.NewBudget(DefaultRetryBudget)
 	}
-	s := &Store{name: name, kind: kind, d: d, caps: d.Caps(), o: o, tune: defaultTuning, live: map[*lease]struct{}{}}
+	s := &Store{name: name, kind: kind, d: d, caps: d.Caps(), o: o, tune: defaultTuning, lists: defaultLists, live: map[*lease]struct{}{}}
 	r := &retry.Retrier{Policy: o.Retry, Clock: o.Clock, Budget: o.RetryBudget,
 		OnRetry: func(int, time.Duration, error) { o.Stats.Retries.Add(1) }}
 	s.layers = append(s.layers, o.Layers...)
