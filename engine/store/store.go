@@ -34,7 +34,7 @@ func (m Mode) String() string {
 
 // The defaults of Options.
 const (
-	DefaultConcurrency  = 64
+	DefaultConcurrency  = 256
 	DefaultPartWorkers  = 8
 	DefaultStallTimeout = 30 * time.Second
 	DefaultIdleTimeout  = 60 * time.Second
@@ -50,7 +50,7 @@ type Options struct {
 	Labels       map[string]string
 	Retry        retry.Policy
 	RetryBudget  *retry.Budget // shared by all calls of the store; nil means one of DefaultRetryBudget
-	Concurrency  int           // most driver calls at once; 0 means 64
+	Concurrency  int           // most driver calls at once; 0 means 256
 	PartSize     int64         // bytes of a part where the size of an object is known; 0 chooses by its size
 	PartWorkers  int           // most parts of one object under way; 0 means 8
 	Timeout      time.Duration // of one metadata call; 0 means none
