@@ -151,7 +151,7 @@ func Open(ctx context.Context, env provider.Env, o *Options) (store.Driver, erro
 		}
 		env.HTTP = c
 	}
-	client := *env.HTTP
+	client := *httpclient.WithHTTP1(env.HTTP)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // see answered
 	d.http = &client
 	d.region = d.o.Region
