@@ -13,6 +13,8 @@ func WithHTTP1(c *http.Client) *http.Client {
 	mine.Transport = t.Transport.Clone()
 	mine.Transport.Protocols = new(http.Protocols)
 	mine.Transport.Protocols.SetHTTP1(true)
+	// What HTTP/2 left there when the client was first used.
+	mine.Transport.TLSNextProto, mine.Transport.TLSClientConfig.NextProtos = nil, nil
 	client.Transport = &mine
 	return &client
 }
