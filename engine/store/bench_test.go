@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sort"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,7 +122,7 @@ func BenchmarkCopyMillion(b *testing.B) {
 	}
 }
 
-// The merge walk holds pages, at most 64 of each side, not keys: its peak over the start does not grow with the number of
+// The merge walk holds pages, at most 48 of each side, not keys: its peak over the start does not grow with the number of
 // entries.
 func TestCopyMemoryIsFlat(t *testing.T) {
 	const n = 200_000
@@ -131,14 +132,17 @@ func TestCopyMemoryIsFlat(t *testing.T) {
 	var base, now runtime.MemStats
 	runtime.ReadMemStats(&base)
 	var peak uint64
+	var mu sync.Mutex
 	pages := 0
 	src.before = func(string, string, int) error { return nil }
 	watch := Options{Layers: []Interceptor{func(ctx context.Context, c Call, next func(context.Context) error) error {
+		mu.Lock()
 		if pages++; pages%50 == 0 {
 			runtime.GC()
 			runtime.ReadMemStats(&now)
 			peak = max(peak, now.HeapAlloc-min(base.HeapAlloc, now.HeapAlloc))
 		}
+		mu.Unlock()
 		return next(ctx)
 	}}}
 	s = newStore(t, src, watch)
@@ -146,7 +150,7 @@ func TestCopyMemoryIsFlat(t *testing.T) {
 	if err != nil || res.Skipped != n {
 		t.Fatal(res, err)
 	}
-	if peak > 20<<20 {
+	if peak > 28<<20 {
 		t.Errorf("%d bytes held while %d entries were compared", peak, n)
 	}
 	t.Logf("peak %d KiB over the start", peak>>10)

@@ -52,7 +52,7 @@ func TestGear(t *testing.T) {
 
 // A copy of many objects puts as many under way as the waiting is worth, and no more than the job or the store says.
 func TestCopyGrows(t *testing.T) {
-	for _, c := range []struct{ workers, concurrency, least, most int }{{0, 0, 64, 256}, {5, 0, 5, 5}, {0, 12, 8, 12}} {
+	for _, c := range []struct{ workers, concurrency, least, most int }{{0, 0, 32, 256}, {5, 0, 5, 5}, {0, 12, 8, 12}} {
 		src, dst := newMem(), newMem()
 		n := 1500
 		if c.workers > 0 || c.concurrency > 0 {

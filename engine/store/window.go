@@ -21,7 +21,7 @@ type listTuning struct {
 	held int           // pages asked for or waiting for the reader
 }
 
-var defaultLists = listTuning{slow: 4 * time.Millisecond, each: time.Millisecond, most: 32, held: 64}
+var defaultLists = listTuning{slow: 4 * time.Millisecond, each: time.Millisecond, most: 32, held: 48}
 
 // SerialLister is a driver that can begin a listing behind a key only by reading what lies before it. Its listings are
 // read one page after another; so are those of a DirLister.
