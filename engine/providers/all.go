@@ -9,6 +9,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
 	"github.com/dsrun/dsrun/engine/providers/s3"
+	"github.com/dsrun/dsrun/engine/providers/sftp"
 )
 
 // All returns the registry of every provider, in the order of the reference.
@@ -17,10 +18,12 @@ func All() *provider.Registry {
 		local.Provider(),
 		memory.Provider(),
 		s3.Provider(),
+		sftp.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
+		sftp.CredentialProvider(),
 	)
 }
