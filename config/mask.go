@@ -172,7 +172,25 @@ func (c *Config) maskHCL(s *source) []span {
 			out = append(out, span{t.Range.Start.Byte, t.Range.End.Byte})
 		}
 	}
+	if slices.ContainsFunc(toks, func(t hclsyntax.Token) bool { return t.Type == hclsyntax.TokenQuotedNewline }) {
+		out = append(out, c.maskLines(s)...)
+	}
 	return joinSpans(out)
+}
+
+// maskLines masks what follows the equals sign of a sensitive attribute, line by line. Behind a quote that is not closed
+// words and quotes look like each other, so that tokens do not tell an attribute.
+func (c *Config) maskLines(s *source) []span {
+	var out []span
+	at := 0
+	for line := range strings.Lines(string(s.Bytes)) {
+		name, _, found := strings.Cut(line, "=")
+		if found && c.sensitiveAt(s, nil, strings.TrimSpace(name)) {
+			out = append(out, span{at + len(name) + 1, at + len(strings.TrimRight(line, "\r\n"))})
+		}
+		at += len(line)
+	}
+	return out
 }
 
 // calledBefore returns the name of the function whose opening parenthesis is token i.

@@ -12,6 +12,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/memory"
 	"github.com/dsrun/dsrun/engine/providers/s3"
 	"github.com/dsrun/dsrun/engine/providers/webhook"
+	"github.com/dsrun/dsrun/engine/providers/sftp"
 )
 
 // All returns the registry of every provider, in the order of the reference.
@@ -21,6 +22,7 @@ func All() *provider.Registry {
 		memory.Provider(),
 		s3.Provider(),
 		azureblob.Provider(),
+		sftp.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
@@ -28,5 +30,6 @@ func All() *provider.Registry {
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
 		azureauth.Provider(),
+		sftp.CredentialProvider(),
 	)
 }
