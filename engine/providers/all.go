@@ -6,8 +6,10 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/ociauth"
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
+	"github.com/dsrun/dsrun/engine/providers/oci"
 	"github.com/dsrun/dsrun/engine/providers/s3"
 )
 
@@ -17,10 +19,12 @@ func All() *provider.Registry {
 		local.Provider(),
 		memory.Provider(),
 		s3.Provider(),
+		oci.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
+		ociauth.Provider(),
 	)
 }

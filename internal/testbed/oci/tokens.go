@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -137,7 +138,9 @@ func (c *call) federate() *failure {
 		return fail(401, "NotAuthenticated", "no instance")
 	}
 	sum := sha256.Sum256(leaf.Raw)
-	ids := []string{c.s.Tenancy + "/fed-x509-sha256/" + strings.ReplaceAll(fmt.Sprintf("% x", sum[:]), " ", ":")}
+	old := sha1.Sum(leaf.Raw) // the older form, which Oracle's Python SDK uses
+	colons := func(b []byte) string { return strings.ReplaceAll(fmt.Sprintf("% x", b), " ", ":") }
+	ids := []string{c.s.Tenancy + "/fed-x509-sha256/" + colons(sum[:]), c.s.Tenancy + "/fed-x509/" + colons(old[:])}
 	_, f := c.verify([]string{"(request-target)", "content-length", "content-type", "x-content-sha256"}, func(id string) *rsa.PublicKey {
 		for _, want := range ids {
 			if strings.EqualFold(id, want) {
