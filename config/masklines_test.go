@@ -12,7 +12,7 @@ func TestMaskAfterOpenQuote(t *testing.T) {
 		"credential \"x\" \"y\" {\n  method = \"m\n  password = \"c4n4ry\\\"<é&\"\n}\n",
 		"credential \"x\" \"y\" {\n  method = [\"m\"\n  password = [\"c4n4ry\\\"<é&\"\n}\n",
 	} {
-		c, diags := Load([]File{{Name: "a.dsrun.hcl", Dir: "/", Bytes: []byte(src)}}, Options{})
+		c, diags := Load([]File{{Name: "a.dsrun.hcl", Dir: "/", Bytes: []byte(src)}}, Options{Schemas: testSchemas()})
 		if len(diags) == 0 {
 			t.Errorf("no mistake in %q", src)
 		}
