@@ -20,6 +20,10 @@ func user(name string) credential.Source {
 	return credential.Static("test", map[string]secret.String{"user": secret.New(name)}, secret.NewRedactor())
 }
 
+func token(text string) credential.Source {
+	return credential.Static("test", map[string]secret.String{"delegation_token": secret.New(text)}, secret.NewRedactor())
+}
+
 func client(t testing.TB, o httpclient.Options) *http.Client {
 	t.Helper()
 	c, err := httpclient.New(o)
@@ -47,6 +51,9 @@ func openWith(t testing.TB, e provider.Env, o Options) *Driver {
 // TestCluster runs everything that needs a cluster against one.
 func TestCluster(t *testing.T) {
 	h := testbed.WebHDFS(t)
+	t.Run("ReadFaults", func(t *testing.T) { readFaults(t, h) })
+	t.Run("WriteFaults", func(t *testing.T) { writeFaults(t, h) })
+	t.Run("ListFaults", func(t *testing.T) { listFaults(t, h) })
 	t.Run("Store", func(t *testing.T) { suite(t, h) })
 }
 
