@@ -36,10 +36,11 @@ type batch struct {
 }
 
 // readDir reads a whole directory, in batches of the size that the cluster chooses. Names are those of a directory's
-// listing in HDFS: sorted without the "/" that the portable order counts, which is why all of it is read.
+// listing in HDFS, in its own order: bytes count as signed there, and the "/" of folders does not, which is why all of it
+// is read and sorted.
 func (d *Driver) readDir(ctx context.Context, dir string) ([]store.DirEntry, error) {
 	var out []store.DirEntry
-	after := ""
+	after, first := "", ""
 	for {
 		var b batch
 		query := []string{}
@@ -55,12 +56,15 @@ func (d *Driver) readDir(ctx context.Context, dir string) ([]store.DirEntry, err
 			return nil, notHDFS(resp, "it lists no folder")
 		}
 		list := l.PartialListing.FileStatuses.FileStatus
+		if len(list) > 0 {
+			if first != "" && list[0].PathSuffix == first {
+				return nil, fault.New(fault.DataLoss, "the cluster gives the same batch of names again and again")
+			}
+			first = list[0].PathSuffix
+		}
 		for _, s := range list {
-			switch {
-			case s.PathSuffix == "": // the listing of a file is that file: here is no folder
+			if s.PathSuffix == "" { // the listing of a file is that file: here is no folder
 				return nil, fault.New(fault.NotFound, "there is a file, and no folder")
-			case s.PathSuffix <= after:
-				return nil, fault.New(fault.DataLoss, "the listing of a folder gives %q out of order", s.PathSuffix)
 			}
 			after = s.PathSuffix
 			name := s.PathSuffix
@@ -81,6 +85,11 @@ func (d *Driver) readDir(ctx context.Context, dir string) ([]store.DirEntry, err
 		}
 	}
 	slices.SortFunc(out, func(a, b store.DirEntry) int { return strings.Compare(a.Name, b.Name) })
+	for i := 1; i < len(out); i++ {
+		if out[i].Name == out[i-1].Name {
+			return nil, fault.New(fault.DataLoss, "the listing of a folder gives %q twice", out[i].Name)
+		}
+	}
 	return out, nil
 }
 

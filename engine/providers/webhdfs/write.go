@@ -51,9 +51,13 @@ func (d *Driver) Put(ctx context.Context, key string, body store.Body, o store.P
 func (d *Driver) underFile(err error) error {
 	var e *ReplyError
 	if errors.As(err, &e) && (e.Exception == "ParentNotDirectoryException" || e.Exception == "AccessControlException" && isFileOnWay(e.Message)) {
-		return fault.New(fault.InvalidArgument, "a part of the key is the name of a file, and cannot be that of a folder")
+		return underFile()
 	}
 	return err
+}
+
+func underFile() error {
+	return fault.New(fault.InvalidArgument, "a part of the key is the name of a file, and cannot be that of a folder")
 }
 
 // upload writes a temporary file, and makes sure that the cluster holds the bytes that were sent.
@@ -101,6 +105,8 @@ func (d *Driver) upload(ctx context.Context, temp string, body store.Body, modif
 	}
 	st, err := d.status(ctx, temp)
 	switch {
+	case d.Classify(err).Code == fault.NotFound:
+		return nil, fault.New(fault.DataLoss, "the data node reported success, and there is no file")
 	case err != nil:
 		return nil, err
 	case st.Length != n:
@@ -132,6 +138,9 @@ func (d *Driver) place(ctx context.Context, temp, key string, absent bool) error
 	for range 10 {
 		var made bool
 		if made, err = d.truth(ctx, "PUT", path.Dir(target), "MKDIRS"); err != nil {
+			if d.Classify(err).Code == fault.AlreadyExists { // a file of that name
+				return underFile()
+			}
 			return err
 		}
 		if !made {
