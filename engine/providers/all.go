@@ -6,11 +6,13 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/hdfsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/ociauth"
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
 	"github.com/dsrun/dsrun/engine/providers/oci"
 	"github.com/dsrun/dsrun/engine/providers/s3"
+	"github.com/dsrun/dsrun/engine/providers/webhdfs"
 )
 
 // All returns the registry of every provider, in the order of the reference.
@@ -20,11 +22,13 @@ func All() *provider.Registry {
 		memory.Provider(),
 		s3.Provider(),
 		oci.Provider(),
+		webhdfs.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
 		ociauth.Provider(),
+		hdfsauth.Provider(),
 	)
 }
