@@ -63,7 +63,14 @@ func suite(t *testing.T, h *testbed.HDFS) {
 	open := func(t testing.TB, root string) store.Driver {
 		return openWith(t, env(c, user(h.User)), Options{Endpoint: h.URL, Root: root, DataNodes: []string{h.DataHost}})
 	}
+	skip := map[string]string{}
+	if !testbed.Long() { // a write is seven requests to two Java processes
+		for _, name := range []string{"List/ManyKeys", "Names/DistinctInDistinctOut", "Store/Copy", "Put/IfAbsentHasOneWinner", "Cancel/AtRandomPoints", "Load/ConcurrentUse"} {
+			skip[name] = "it takes long on a small cluster: at full figures only (DSRUN_TEST_LONG=1)"
+		}
+	}
 	storetest.Run(t, storetest.Harness{
+		Skip:  skip,
 		Open:  func(t testing.TB) store.Driver { return open(t, "/"+rand.Text()) },
 		Again: func(t testing.TB, d store.Driver) store.Driver { return open(t, d.(*Driver).o.Root) },
 		Idle:  c.CloseIdleConnections,
