@@ -24,7 +24,7 @@ func broken(t *testing.T, n int) (*Driver, *faults.Server, []byte) {
 	k := newFake()
 	k.Bucket("b")
 	f := faults.New(t, k)
-	d := openWith(t, env(client(t, httpclient.Options{StallTimeout: time.Second, IdleTimeout: time.Second}), apiKey()), Options{Bucket: "b", Endpoint: f.URL})
+	d := openWith(t, env(client(t, httpclient.Options{StallTimeout: 3 * time.Second, IdleTimeout: 3 * time.Second}), apiKey()), Options{Bucket: "b", Endpoint: f.URL})
 	t.Cleanup(func() { d.Close() })
 	content := make([]byte, n)
 	for i := range content {
