@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"regexp"
 	"slices"
 	"strings"
@@ -172,21 +173,25 @@ func (c *Config) maskHCL(s *source) []span {
 			out = append(out, span{t.Range.Start.Byte, t.Range.End.Byte})
 		}
 	}
-	if slices.ContainsFunc(toks, func(t hclsyntax.Token) bool { return t.Type == hclsyntax.TokenQuotedNewline }) {
+	if len(stack) > 1 || slices.ContainsFunc(toks, func(t hclsyntax.Token) bool { return t.Type == hclsyntax.TokenQuotedNewline }) {
 		out = append(out, c.maskLines(s)...)
+		slices.SortFunc(out, func(a, b span) int { return a.from - b.from })
 	}
 	return joinSpans(out)
 }
 
-// maskLines masks what follows the equals sign of a sensitive attribute, line by line. Behind a quote that is not closed
-// words and quotes look like each other, so that tokens do not tell an attribute.
+// maskLines masks what follows the equals sign on lines that assign to a sensitive attribute. It is for files in which a
+// quote or bracket is not closed: what stands inside of it is read as something else.
 func (c *Config) maskLines(s *source) []span {
 	var out []span
 	at := 0
-	for line := range strings.Lines(string(s.Bytes)) {
-		name, _, found := strings.Cut(line, "=")
-		if found && c.sensitiveAt(s, nil, strings.TrimSpace(name)) {
-			out = append(out, span{at + len(name) + 1, at + len(strings.TrimRight(line, "\r\n"))})
+	for line := range bytes.Lines(s.Bytes) {
+		name, value, ok := bytes.Cut(line, []byte("="))
+		if word := string(bytes.TrimSpace(name)); ok && c.isSensitive(word) {
+			end := at + len(bytes.TrimRight(line, "\r\n"))
+			if from := at + len(line) - len(bytes.TrimLeft(value, " \t")); from < end {
+				out = append(out, span{from, end})
+			}
 		}
 		at += len(line)
 	}

@@ -8,11 +8,15 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/hdfsauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/ociauth"
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
+	"github.com/dsrun/dsrun/engine/providers/oci"
 	"github.com/dsrun/dsrun/engine/providers/s3"
-	"github.com/dsrun/dsrun/engine/providers/webhook"
 	"github.com/dsrun/dsrun/engine/providers/sftp"
+	"github.com/dsrun/dsrun/engine/providers/webhdfs"
+	"github.com/dsrun/dsrun/engine/providers/webhook"
 )
 
 // All returns the registry of every provider, in the order of the reference.
@@ -23,6 +27,8 @@ func All() *provider.Registry {
 		s3.Provider(),
 		azureblob.Provider(),
 		sftp.Provider(),
+		oci.Provider(),
+		webhdfs.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
@@ -31,5 +37,7 @@ func All() *provider.Registry {
 		awsauth.CompatibleProvider(),
 		azureauth.Provider(),
 		sftp.CredentialProvider(),
+		ociauth.Provider(),
+		hdfsauth.Provider(),
 	)
 }
