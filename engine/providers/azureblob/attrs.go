@@ -44,7 +44,9 @@ func describe(r *request, a store.Attributes) error {
 				v = "="
 			}
 		}
-		r.set(metaPrefix+name, v)
+		r.set(metaPrefix+name, "") // makes the map
+		// As it is written: the service keeps the case of the name, which other clients show.
+		r.header[strings.ToLower(metaPrefix)+name] = []string{v}
 	}
 	if len(encoded) > 0 {
 		r.set(metaPrefix+metaEncoded, strings.Join(encoded, ","))

@@ -86,8 +86,8 @@ c.upload_blob("from the sdk", b"theirs", metadata={"x": "y"})
 		t.Errorf("of the SDK's blob: %q", got)
 	}
 	for what, expr := range map[string]string{
-		"account":   `generate_account_sas(account, key, ResourceTypes(container=True, object=True), AccountSasPermissions(read=True, list=True, write=True), end)`,
-		"container": `generate_container_sas(account, name, key, ContainerSasPermissions(read=True, list=True, write=True), end)`,
+		"account":   `generate_account_sas(account, key, ResourceTypes(container=True, object=True), permission=AccountSasPermissions(read=True, list=True, write=True), expiry=end)`,
+		"container": `generate_container_sas(account, name, key, permission=ContainerSasPermissions(read=True, list=True, write=True), expiry=end)`,
 	} {
 		sas := judge(t, sdk+"print("+expr+")", args...)
 		own := o
@@ -106,6 +106,11 @@ c.upload_blob("from the sdk", b"theirs", metadata={"x": "y"})
 		}
 		s.Close()
 	}
+	wrong := openWith(t, c, login(t, azureauth.Options{Method: "account_key", AccountKey: secret.New(base64.StdEncoding.EncodeToString([]byte("another")))}), o)
+	defer wrong.Close()
+	if _, err := wrong.List(t.Context(), store.Query{}); err == nil || !strings.Contains(wrong.Classify(err).Hint, a.Account) {
+		t.Errorf("a wrong key: %v", err)
+	}
 	anonymous := openWith(t, c, login(t, azureauth.Options{Method: "anonymous"}), o)
 	defer anonymous.Close()
 	if _, err := anonymous.Stat(t.Context(), "long", store.Cond{}); err == nil {
@@ -114,11 +119,6 @@ c.upload_blob("from the sdk", b"theirs", metadata={"x": "y"})
 	judge(t, sdk+`c.set_container_access_policy({}, public_access="container")`, args...)
 	if got := content(t, anonymous, "from the sdk"); got != "theirs" {
 		t.Errorf("public: %q", got)
-	}
-	wrong := openWith(t, c, login(t, azureauth.Options{Method: "account_key", AccountKey: secret.New(base64.StdEncoding.EncodeToString([]byte("another")))}), o)
-	defer wrong.Close()
-	if _, err := wrong.List(t.Context(), store.Query{}); err == nil || !strings.Contains(wrong.Classify(err).Hint, a.Account) {
-		t.Errorf("a wrong key: %v", err)
 	}
 }
 
