@@ -136,7 +136,7 @@ var fileNames = prefixed("os.", "Open", "OpenFile", "OpenRoot", "OpenInRoot", "C
 
 // Where roots are opened: the engine opens the folder of a project that is loaded by its path, and the shared files of
 // AWS's tools lie where the environment says.
-var filePlaces = []string{"engine/providers/internal/awsauth/files.go", "cmd/dsrun/world.go", "engine/engine.go", "engine/secrets.go", "engine/state", "engine/providers/local", "engine/providers/file", "engine/providers/memory"}
+var filePlaces = []string{"engine/providers/internal/awsauth/files.go", "engine/providers/internal/databricksauth/files.go", "cmd/dsrun/world.go", "engine/engine.go", "engine/secrets.go", "engine/state", "engine/providers/local", "engine/providers/file", "engine/providers/memory"}
 
 func prefixed(prefix string, names ...string) []string {
 	for i := range names {
