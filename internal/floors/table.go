@@ -139,6 +139,7 @@ var fileNames = prefixed("os.", "Open", "OpenFile", "OpenRoot", "OpenInRoot", "C
 // AWS's tools lie where the environment says.
 var filePlaces = []string{"engine/providers/internal/awsauth/files.go", "engine/providers/internal/azureauth/ambient.go", "engine/providers/internal/ociauth/files.go", "engine/providers/sftp/files.go", "cmd/dsrun/world.go", "engine/engine.go", "engine/secrets.go", "engine/state", "engine/providers/local", "engine/providers/file", "engine/providers/memory"}
 var filePlaces = []string{"engine/providers/internal/awsauth/files.go", "engine/providers/internal/ociauth/files.go", "engine/providers/internal/gcpauth/files.go", "engine/providers/sftp/files.go", "cmd/dsrun/world.go", "engine/engine.go", "engine/secrets.go", "engine/state", "engine/providers/local", "engine/providers/file", "engine/providers/memory"}
+var filePlaces = []string{"engine/providers/internal/awsauth/files.go", "engine/providers/internal/databricksauth/files.go", "cmd/dsrun/world.go", "engine/engine.go", "engine/secrets.go", "engine/state", "engine/providers/local", "engine/providers/file", "engine/providers/memory"}
 
 func prefixed(prefix string, names ...string) []string {
 	for i := range names {
