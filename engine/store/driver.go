@@ -215,6 +215,22 @@ type Part struct {
 	Sum  Sum
 }
 
+// Filler takes the bytes of an object at any offset, in any order, so that the ranges of a large one come over several
+// connections.
+type Filler interface {
+	// Fill begins an object of size bytes.
+	Fill(ctx context.Context, key string, size int64, o PutOptions) (Filling, error)
+}
+
+// Filling is an object that is being filled. Nothing must be visible before Commit returns; Abort must leave nothing.
+type Filling interface {
+	// WriteAt is called concurrently, once for each byte.
+	io.WriterAt
+	// Commit is called when every byte was written, or not at all.
+	Commit(ctx context.Context) (Entry, error)
+	Abort() error
+}
+
 // PartCopier is an Upload that can fill a part from another object on the server side.
 type PartCopier interface {
 	CopyPart(ctx context.Context, n int, src Driver, srcKey string, r Range, o CopyOptions) (Part, error)
