@@ -3,6 +3,7 @@ package providers
 
 import (
 	"github.com/dsrun/dsrun/engine/provider"
+	"github.com/dsrun/dsrun/engine/providers/adlsgen2"
 	"github.com/dsrun/dsrun/engine/providers/azureblob"
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
@@ -29,6 +30,7 @@ func All() *provider.Registry {
 		sftp.Provider(),
 		oci.Provider(),
 		webhdfs.Provider(),
+		adlsgen2.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),

@@ -145,7 +145,7 @@ func TestCopyMemoryIsFlat(t *testing.T) {
 		mu.Unlock()
 		return next(ctx)
 	}}}
-	s = newStore(t, src, watch)
+	s, d = newStore(t, src, watch), newStore(t, dst, watch) // neither side allocates while it is measured
 	res, err := Copy(context.Background(), s, d, CopyJob{Overwrite: OverwriteIfChanged, DeleteExtra: true})
 	if err != nil || res.Skipped != n {
 		t.Fatal(res, err)

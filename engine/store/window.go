@@ -59,6 +59,7 @@ type window struct {
 	flying int
 	held   int // pages that wait for the reader
 	read   int // pages that the reader has taken
+	left   int // entries that the reader still wants, as Listing.left
 	page   time.Duration
 	serial bool // ranges do not help here
 	slows  int
@@ -91,7 +92,7 @@ type survey struct {
 
 // newWindow goes on where l stands, behind a page that est is of.
 func newWindow(l *Listing, est *estimate) *window {
-	w := &window{l: l, t: l.s.lists, ready: make(chan struct{}, 1), width: 2, read: 1, page: l.took}
+	w := &window{l: l, t: l.s.lists, ready: make(chan struct{}, 1), width: 2, read: 1, left: l.left, page: l.took}
 	w.ctx, w.cancel = context.WithCancel(l.ctx)
 	w.parts = []*listPart{{q: l.q, lo: l.last, cursor: l.last, tokens: l.tokens, est: est, begun: true}}
 	return w
@@ -108,6 +109,7 @@ func (w *window) next(ctx context.Context) (Page, error) {
 	grown := false
 	for {
 		w.mu.Lock()
+		w.left = w.l.left
 		for len(w.parts) > 0 && w.parts[0].done && len(w.parts[0].pages) == 0 && w.parts[0].err == nil {
 			w.parts = w.parts[1:]
 		}
@@ -148,8 +150,8 @@ func (w *window) next(ctx context.Context) (Page, error) {
 // room returns how many requests may be under way. Fast pages are not worth many, and a listing of few entries needs few.
 func (w *window) room() int {
 	most := min(w.t.most, max(w.l.s.o.Concurrency/2, 1), int(w.page/w.t.each), w.read+1)
-	if w.l.left >= 0 {
-		most = min(most, w.l.left/max(w.l.pageKeys, 1)+1)
+	if w.left >= 0 {
+		most = min(most, w.left/max(w.l.pageKeys, 1)+1)
 	}
 	w.width = max(min(w.width, most), 1)
 	return w.width
