@@ -266,3 +266,32 @@ func TestImpersonate(t *testing.T) {
 		t.Errorf("anonymous: %v", err)
 	}
 }
+
+// TestTokenServer: the server of these tests refuses what Google's refuses.
+func TestTokenServer(t *testing.T) {
+	e := newEnv(t, nil)
+	var ts *tokens
+	at := begin
+	ts = newTokens(t, func() time.Time { return at })
+	other := newTokens(t, e.clock.Now)
+	w := newWorld(e.Env)
+	k, err := w.parseKey("json", keyJSON(t, ts.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.keyToken(t.Context(), k, credential.Want{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(k *key){
+		"another account": func(k *key) { k.ClientEmail = "x@example.com" }, "another key": func(k *key) { k.PrivateKeyID = "kid-2" },
+		"another audience": func(k *key) { k.TokenURI = other.URL + "/" }, "another private key": func(k *key) { k.private = stranger() },
+		"an old assertion": func(*key) { at = begin.Add(time.Hour) }, "an assertion of the future": func(*key) { at = begin.Add(-time.Minute) },
+	} {
+		bad := *k
+		at = begin
+		spoil(&bad)
+		if _, err := w.keyToken(t.Context(), &bad, credential.Want{}); !fault.Is(err, fault.Unauthenticated) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
