@@ -220,6 +220,11 @@ func samePlace(src, dst *Store) func(*Store, string) string {
 	if !ok || !ok2 || src.kind != dst.kind || a.URI(src.full("x")) == "" || b.URI(dst.full("x")) == "" {
 		return nil
 	}
+	if x, ok := src.d.(Homer); ok {
+		if y, ok := dst.d.(Homer); ok && x.Home() != y.Home() {
+			return nil // two services may have a bucket of the same name
+		}
+	}
 	return func(s *Store, key string) string {
 		if s == src {
 			return a.URI(s.full(key))

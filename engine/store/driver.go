@@ -279,6 +279,12 @@ type Locator interface {
 	URI(key string) string
 }
 
+// Homer is a Locator of a protocol that many services speak: URIs name one object only where Home is equal too.
+type Homer interface {
+	// Home names the service: "" for the one that the protocol comes from, else the host of the endpoint.
+	Home() string
+}
+
 // Checker proves that the store exists and that the credential may use it, without changing anything.
 type Checker interface {
 	Check(ctx context.Context) error

@@ -20,6 +20,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -211,6 +213,15 @@ func (d *Driver) Close() error {
 
 // URI implements store.Locator.
 func (d *Driver) URI(key string) string { return "s3://" + d.o.Bucket + "/" + key }
+
+// Home implements store.Homer. All of Amazon's addresses of a bucket are one service.
+func (d *Driver) Home() string {
+	u, err := url.Parse(d.o.Endpoint)
+	if err != nil || strings.HasSuffix(u.Hostname(), ".amazonaws.com") || strings.HasSuffix(u.Hostname(), ".amazonaws.com.cn") {
+		return ""
+	}
+	return strings.ToLower(u.Host)
+}
 
 // String names the bucket; it keeps %v of a driver free of everything else.
 func (d *Driver) String() string { return "s3://" + d.o.Bucket }
