@@ -275,7 +275,7 @@ func TestBlowUp(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 		t.Logf("%s: %v", name, time.Since(start))
-		if d := time.Since(start); d > 10*time.Second && !raceOn {
+		if d := time.Since(start); d > time.Minute && !raceOn {
 			t.Errorf("%s: took %v", name, d)
 		}
 		for _, d := range diags {

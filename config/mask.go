@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"regexp"
 	"slices"
 	"strings"
@@ -172,7 +173,29 @@ func (c *Config) maskHCL(s *source) []span {
 			out = append(out, span{t.Range.Start.Byte, t.Range.End.Byte})
 		}
 	}
+	if len(stack) > 1 || slices.ContainsFunc(toks, func(t hclsyntax.Token) bool { return t.Type == hclsyntax.TokenQuotedNewline }) {
+		out = append(out, c.maskLines(s)...)
+		slices.SortFunc(out, func(a, b span) int { return a.from - b.from })
+	}
 	return joinSpans(out)
+}
+
+// maskLines masks what follows the equals sign on lines that assign to a sensitive attribute. It is for files in which a
+// quote or bracket is not closed: what stands inside of it is read as something else.
+func (c *Config) maskLines(s *source) []span {
+	var out []span
+	at := 0
+	for line := range bytes.Lines(s.Bytes) {
+		name, value, ok := bytes.Cut(line, []byte("="))
+		if word := string(bytes.TrimSpace(name)); ok && c.isSensitive(word) {
+			end := at + len(bytes.TrimRight(line, "\r\n"))
+			if from := at + len(line) - len(bytes.TrimLeft(value, " \t")); from < end {
+				out = append(out, span{from, end})
+			}
+		}
+		at += len(line)
+	}
+	return out
 }
 
 // calledBefore returns the name of the function whose opening parenthesis is token i.

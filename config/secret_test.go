@@ -25,6 +25,7 @@ func TestSecretsNotShown(t *testing.T) {
 		"unquoted":            "credential \"sql\" \"a\" {\n username = \"u\"\n password = C4n4ry\n}\n",
 		"unquoted with signs": "credential \"sql\" \"a\" {\n username = \"u\"\n password = C4n4ry/s3cr3t\n}\n",
 		"unclosed":            "credential \"sql\" \"a\" {\n username = \"u\"\n password = \"" + canary + "\n}\n",
+		"unclosed twice":      "credential \"sql\" \"a\" {\n username = \"u\n password = \"" + canary + "\n}\n",
 		"single quotes":       "credential \"sql\" \"a\" {\n username = \"u\"\n password = '" + canary + "'\n}\n",
 		"twice":               "credential \"sql\" \"a\" {\n password = " + q + "\n password = " + q + "\n}\n",
 		"no equals":           "credential \"sql\" \"a\" {\n password " + q + "\n}\n",

@@ -154,15 +154,6 @@ func storeMode(mode string) store.Mode {
 	return store.ModeWrite
 }
 
-func (p *Project) topicOptions(d *config.Decl, c schema.Common, runID string) event.Options {
-	o := event.Options{Source: c.Source, RunID: runID, Description: c.Description, Retry: p.e.o.Retry, Clock: p.e.o.Clock,
-		Redactor: p.e.o.Redactor}
-	if c.MaxAttempts > 0 {
-		o.Retry.MaxAttempts = int(c.MaxAttempts)
-	}
-	return o
-}
-
 // readBounded reads a file below a root; a larger one is a limit error.
 func readBounded(root *os.Root, name string, max int64) ([]byte, error) {
 	// O_NONBLOCK: opening a named pipe must not wait for a writer.

@@ -62,13 +62,11 @@ func (h *host) dryTopic(ctx context.Context, name string) (*event.Topic, error) 
 		if err != nil {
 			return nil, err
 		}
-		o := h.p.topicOptions(d, common, h.info.ID)
-		o.DryRun = func(m event.Message) {
+		return h.p.newTopic(d, driver, common, h.info.ID, func(m event.Message) {
 			h.recorded.mu.Lock()
 			defer h.recorded.mu.Unlock()
 			h.recorded.events = append(h.recorded.events, PlannedEvent{Topic: name, Message: m})
-		}
-		return event.New(d.Name, d.Type, driver, o), nil
+		})
 	})
 }
 

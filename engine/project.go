@@ -84,7 +84,7 @@ func (p *Project) topic(ctx context.Context, name, runID string) (*event.Topic, 
 		if err != nil {
 			return nil, err
 		}
-		return event.New(d.Name, d.Type, driver, p.topicOptions(d, common, runID)), nil
+		return p.newTopic(d, driver, common, runID, nil)
 	})
 }
 

@@ -45,6 +45,9 @@ func (p *Project) RunProgram(ctx context.Context, program *starlib.Program, s Sc
 	}
 	out := p.e.o.Redactor.Writer(p.e.o.Stdout)
 	err := p.validateStores(ctx, session)
+	if err == nil && !s.DryRun {
+		err = p.flushOutboxes(ctx, session.host.info.ID)
+	}
 	if err == nil {
 		err = program.Run(ctx, starlib.RunOptions{
 			Host: session.host, Base: filepath.ToSlash(base), Args: s.Args, Stdout: out, TTY: p.e.o.TTY, Limits: p.Limits(s.Name), Clock: p.e.o.Clock,

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/dsrun/dsrun/config"
 	"github.com/dsrun/dsrun/config/schema"
+	"github.com/dsrun/dsrun/engine/event"
 	"github.com/dsrun/dsrun/engine/provider"
 )
 
@@ -19,9 +21,12 @@ func (p *Project) unsupported() hcl.Diagnostics {
 		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unsupported argument",
 			Detail: fmt.Sprintf("This version does not support %s. %s", what, remedy), Subject: &r})
 	}
+	wrong := func(r hcl.Range, summary, detail string) {
+		diags = append(diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &r})
+	}
 	for _, d := range p.cfg.Decls {
 		if d.Kind == provider.KindTopic {
-			p.unsupportedTopic(d, refuse)
+			p.unsupportedTopic(d, refuse, wrong)
 		}
 	}
 	for _, s := range p.cfg.Scripts {
@@ -35,15 +40,16 @@ func (p *Project) unsupported() hcl.Diagnostics {
 	return diags
 }
 
-func (p *Project) unsupportedTopic(d *config.Decl, refuse func(hcl.Range, string, string)) {
-	if d.Common.Durable {
-		refuse(d.Range, fmt.Sprintf("durable topics (topic %q)", d.Name), "Remove `durable`: an event that was not accepted is an error of the run.")
-	}
-	if !d.Common.DeadLetter.IsZero() {
-		refuse(d.Range, fmt.Sprintf("dead_letter (topic %q)", d.Name), "Remove it: an event that is refused is an error of the run.")
-	}
+// unsupportedTopic checks what a topic declares; wrong reports a mistake, refuse what this version does not do.
+func (p *Project) unsupportedTopic(d *config.Decl, refuse, wrong func(hcl.Range, string, string)) {
 	if d.Common.Schema != "" {
-		refuse(d.Range, fmt.Sprintf("schema (topic %q)", d.Name), "Check the data in the script.")
+		if _, err := event.Schema([]byte(d.Common.Schema)); err != nil {
+			err = errors.Unwrap(err) // its code is that of every diagnostic
+			wrong(d.Range, "Invalid schema", fmt.Sprintf("The JSON Schema of topic %q cannot be used: %v.", d.Name, err))
+		}
+	}
+	if target, ok := p.cfg.Find(d.Common.DeadLetter); ok && target.Common.Mode == schema.ModeRead {
+		wrong(d.Range, "Dead letters cannot be written", fmt.Sprintf("%s has mode = \"read\": topic %q could not store what its bus refuses.", d.Common.DeadLetter, d.Name))
 	}
 	pr, _ := p.e.o.Providers.Get(d.Kind, d.Type)
 	if d.Common.Format == schema.FormatNative && !slices.Contains(pr.Body.Formats, schema.FormatNative) {

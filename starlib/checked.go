@@ -26,6 +26,7 @@ func hiddenFunctions() map[string]*starlark.Builtin {
 			return binary(t, op, args[0], args[1])
 		})
 	}
+	add(lateName, readGlobal)
 	add("+=", func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		return inplaceAdd(t, args[0], args[1])
 	})

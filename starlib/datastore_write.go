@@ -313,7 +313,7 @@ var storeCopy = Declare(Func{
 	prefix := p.String("prefix", "Put before each path.").Default("")
 	overwrite := p.OneOf("overwrite", "What happens to an object that is there: never leaves it, if_changed replaces it when it differs.", "never", "if_changed", "always").Default("never")
 	deleteExtra := p.Bool("delete_extra", "Then delete what the target has below the prefix, of what the pattern matches, and the source has not; only after a complete listing without failures.").Default(false)
-	workers := p.Int("workers", "Objects at a time.").Default(8)
+	workers := p.Int("workers", "Objects at a time; 0: as many as make it faster.").Default(0)
 	onError := p.OneOf("on_error", "With fail the first failure is raised; collect goes on and returns them.", "fail", "collect").Default("fail")
 	return func(c *Call) (starlark.Value, error) {
 		dst, ok := to.Get(c).(*datastore)
@@ -321,8 +321,8 @@ var storeCopy = Declare(Func{
 			return nil, c.Bad("to", to.Get(c), "store such as ds.NAME")
 		}
 		n := workers.Get(c)
-		if n < 1 || n > 1024 {
-			return nil, c.Errorf("for parameter workers: got %d, want 1 to 1024", n)
+		if n < 0 || n > 1024 {
+			return nil, c.Errorf("for parameter workers: got %d, want 0 to 1024", n)
 		}
 		job := store.CopyJob{List: store.ListOptions{Pattern: pattern.Get(c)}, Prefix: prefix.Get(c), DeleteExtra: deleteExtra.Get(c),
 			Workers: int(n), Collect: onError.Get(c) == "collect"}

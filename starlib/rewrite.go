@@ -1,6 +1,8 @@
 package starlib
 
 import (
+	"strconv"
+
 	"go.starlark.net/syntax"
 )
 
@@ -20,6 +22,7 @@ import (
 // are, which keeps loops fast.
 type rewriter struct {
 	plain map[place]bool // operators that need no check, by position
+	late  map[place]bool // names that are read through the shell, by position
 }
 
 // rewrite changes tree in place. resolved is the same file, resolved.
@@ -151,6 +154,10 @@ func (w *rewriter) bind(pos syntax.Position, e syntax.Expr) syntax.Expr {
 
 func (w *rewriter) expr(e syntax.Expr) syntax.Expr {
 	switch e := e.(type) {
+	case *syntax.Ident:
+		if w.late[place{e.NamePos.Line, e.NamePos.Col}] {
+			return call(lateName, e.NamePos, &syntax.Literal{Token: syntax.STRING, TokenPos: e.NamePos, Raw: strconv.Quote(e.Name), Value: e.Name})
+		}
 	case *syntax.ParenExpr:
 		e.X = w.expr(e.X)
 	case *syntax.CallExpr:

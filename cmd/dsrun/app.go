@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +30,8 @@ type app struct {
 	dryRun   bool      // opening a datastore makes nothing; set before the configuration is loaded
 	signal   os.Signal // the first one that came
 	mu       sync.Mutex
+	// onSignal, when set, takes a signal that it answers true for: at the prompt an interrupt ends the statement only.
+	onSignal atomic.Pointer[func(os.Signal) bool]
 }
 
 // globals are the flags that every command takes, before and after its name.
@@ -112,6 +115,9 @@ func (a *app) watch(parent context.Context) (context.Context, func()) {
 		for {
 			select {
 			case s := <-a.w.Signals:
+				if take := a.onSignal.Load(); take != nil && (*take)(s) {
+					continue
+				}
 				a.mu.Lock()
 				first := a.signal == nil
 				if first {
@@ -171,7 +177,7 @@ A place is NAME:path, where NAME is a declared datastore, or a URI, or a path of
 		return a.setLogLevel(cmd)
 	}
 	root.AddCommand(a.runCmd(), a.validateCmd(), a.fmtCmd(), a.lsCmd(), a.catCmd(), a.cpCmd(), a.syncCmd(), a.mvCmd(), a.uploadsCmd(), a.statCmd(), a.rmCmd(),
-		a.publishCmd(), a.schemaCmd(), a.versionCmd())
+		a.publishCmd(), a.eventsCmd(), a.replCmd(), a.schemaCmd(), a.versionCmd())
 	return root
 }
 

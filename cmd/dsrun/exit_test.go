@@ -180,7 +180,7 @@ func TestExitCodes(t *testing.T) {
 		{1, "cp -r a:half/ b: --keep-going"}, {0, "cp -r a:none/ b:"}, {1, "cp -r a:none/ b: --fail-empty"},
 		{0, "cp a:none/** b:"}, {1, "cp a:none b:"}, {0, "cp a:ok a:many/1.txt"}, {130, "cp -r a:slow/ b:"},
 		{130, "cp -r a:slow/ b: --keep-going"}, {3, "cp a:late b:"}, {4, "cp a:denied b:"}, {4, "cp a:ok ro:ok"},
-		{1, "cp a:pipe b:"}, {2, "cp a:ok"}, {2, "cp a:ok b: --workers 0"}, {2, "cp a:ok b: --bogus"}, {2, "cp a:ok b: -c invalid.hcl"},
+		{1, "cp a:pipe b:"}, {2, "cp a:ok"}, {2, "cp a:ok b: --workers -1"}, {2, "cp a:ok b: --bogus"}, {2, "cp a:ok b: -c invalid.hcl"},
 		{2, "cp a b:"}, {1, "cp a:ok nope:"}, {0, "cp a:ok b:x --dry-run"}, {4, "cp a:ok ro:ok --dry-run"},
 
 		{0, "rm a:ok"}, {1, "rm -r a:many/"}, {1, "rm -r a:half/"}, {0, "rm -r a:none/"}, {1, "rm -r a:none/ --fail-empty"},

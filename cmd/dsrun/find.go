@@ -219,6 +219,24 @@ func (a *app) openFile(abs string) (*os.File, error) {
 	return root.Open(filepath.Base(abs))
 }
 
+// writeNew writes a file that must not exist yet.
+func (a *app) writeNew(abs string, data []byte) error {
+	root, err := a.w.OpenRoot(filepath.Dir(abs))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	f, err := root.OpenFile(filepath.Base(abs), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return fault.Hinted(fault.AlreadyExists, "Give another name.", "%s exists already", a.shown(abs))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
+
 func (a *app) readBytes(abs string, max int64) ([]byte, error) {
 	f, err := a.openFile(abs)
 	if err != nil {

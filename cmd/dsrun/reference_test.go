@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,10 +17,13 @@ import (
 
 	"github.com/dsrun/dsrun/config/schema"
 	"github.com/dsrun/dsrun/engine/clock"
+	"github.com/dsrun/dsrun/engine/credential"
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/format"
+	"github.com/dsrun/dsrun/engine/httpclient"
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/providers"
+	"github.com/dsrun/dsrun/engine/secret"
 	"github.com/dsrun/dsrun/engine/store"
 	"github.com/dsrun/dsrun/starlib"
 )
@@ -184,17 +188,39 @@ func openCaps(t *testing.T, reg *provider.Registry, label string) store.Caps {
 	p, _ := reg.Get(provider.KindStore, label)
 	options, fields := p.Body.Declare()
 	for _, f := range fields.List {
-		if path, ok := f.Target().(*string); ok && f.Kind == schema.KindPath && f.IsRequired {
-			*path = t.TempDir()
+		switch text, ok := f.Target().(*string); {
+		case !ok || !f.IsRequired && f.Name != "region":
+		case f.Kind == schema.KindPath:
+			*text = t.TempDir()
+		default:
+			*text = strings.Trim(f.Example, `"`)
 		}
 	}
-	d, err := p.OpenStore(context.Background(), provider.Env{Name: label, Clock: clock.Real}, options)
+	client, err := httpclient.New(httpclient.Options{Name: label})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := provider.Env{Name: label, Clock: clock.Real, HTTP: client, Log: slog.New(slog.DiscardHandler), Redactor: secret.NewRedactor(),
+		Getenv: func(string) string { return "" }}
+	d, err := p.OpenStore(context.Background(), env, options)
+	if fault.Is(err, fault.Unauthenticated) { // some look at the credential when they are opened
+		env.Credential = anybody{}
+		d, err = p.OpenStore(context.Background(), env, options)
+	}
 	if err != nil {
 		t.Fatalf("datastore %q: %v", label, err)
 	}
 	defer d.Close()
 	return d.Caps()
 }
+
+// anybody is a credential that is never used.
+type anybody struct{}
+
+func (anybody) Resolve(context.Context, credential.Want) (credential.Value, error) {
+	return credential.Value{Fields: map[string]secret.String{"username": secret.New("user"), "password": secret.New("password")}}, nil
+}
+func (anybody) Explain(context.Context) []credential.Step { return nil }
 
 func errorPage() string {
 	var b strings.Builder

@@ -21,7 +21,7 @@ type transferFlags struct {
 
 func (o *transferFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.IntVar(&o.workers, "workers", 8, "objects under way at once")
+	f.IntVar(&o.workers, "workers", 0, "objects under way at once; 0: as many as make it faster")
 	f.BoolVar(&o.dryRun, "dry-run", false, "change nothing; print what would be done")
 	f.BoolVar(&o.failEmpty, "fail-empty", false, "exit with 1 when a folder or glob holds nothing")
 	f.BoolVar(&o.keepGoing, "keep-going", false, "go on after a failure")
@@ -29,8 +29,8 @@ func (o *transferFlags) register(cmd *cobra.Command) {
 }
 
 func (o *transferFlags) check(cmd *cobra.Command) error {
-	if o.workers < 1 || o.workers > 1024 {
-		return usagef(cmd, "--workers is %d; it takes 1 to 1024", o.workers)
+	if o.workers < 0 || o.workers > 1024 {
+		return usagef(cmd, "--workers is %d; it takes 0 to 1024", o.workers)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // PublishAll sends every event that next yields until io.EOF, packed into batches, in bounded memory, and returns how
-// many were accepted. onError is called with each event that was refused for good; when it returns an error (or is nil)
+// many the bus accepted or the outbox keeps. An event that is stored as a dead letter counts for neither. onError is called with each event that was refused for good; when it returns an error (or is nil)
 // the publishing ends with it.
 //
 // next and onError are called by the calling goroutine only. When next fails, what it yielded before is sent, and the
@@ -98,7 +98,9 @@ func (p *publishing) feed(next func(context.Context) (Event, error)) error {
 		m, size, err := p.t.message(e, p.limits)
 		switch {
 		case err != nil:
-			err = p.refuse(item{m, n, size}, err)
+			if err = p.t.unfit(p.ctx, m, err); err != nil {
+				err = p.refuse(item{m, n, size}, err)
+			}
 		case p.t.o.DryRun != nil:
 			p.t.o.DryRun(m)
 			p.accepted.Add(1)
@@ -114,7 +116,7 @@ func (p *publishing) feed(next func(context.Context) (Event, error)) error {
 // put hands a message over, and handles refusals while it waits.
 func (p *publishing) put(it item) error {
 	if !p.running {
-		if err := p.t.ready(p.ctx); err != nil {
+		if err := p.t.ready(p.ctx); err != nil && !p.t.kept(p.ctx, err) {
 			return p.t.fail(p.ctx, "publish", err)
 		}
 		p.start()
@@ -149,7 +151,12 @@ func (p *publishing) handle(r refusal) error {
 		if p.ctx.Err() != nil {
 			err = p.t.fail(p.ctx, "publish", err)
 		} else {
-			err = p.refuse(r.batch[i], err)
+			if p.t.final(p.ctx, err) {
+				err = p.t.deadLetter(p.ctx, r.batch[i].Message, err)
+			}
+			if err != nil {
+				err = p.refuse(r.batch[i], err)
+			}
 		}
 		if err != nil {
 			p.dropped.Store(true)

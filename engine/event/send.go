@@ -11,6 +11,13 @@ import (
 // send sends a batch that fits the limits and returns the error of each message that was not accepted, by index. Only
 // those that the bus refused are sent again.
 func (t *Topic) send(ctx context.Context, batch []Message, limits Limits) []error {
+	if t.box != nil {
+		return t.sendKept(ctx, batch, limits)
+	}
+	return t.sendNow(ctx, batch, limits)
+}
+
+func (t *Topic) sendNow(ctx context.Context, batch []Message, limits Limits) []error {
 	errs := make([]error, len(batch))
 	if limits.Ordered { // no batch may overtake one that is being retried
 		select {
@@ -129,13 +136,19 @@ func (t *Topic) classify(err error) (c fault.Class) {
 	return c
 }
 
+// classOf is what an error means, whether the driver's or our own.
+func (t *Topic) classOf(err error) fault.Class {
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return known.Class
+	}
+	return t.classify(err)
+}
+
 // fail wraps an error for the caller: once, classified, without secrets. When ctx has ended, its cause is the reason.
 func (t *Topic) fail(ctx context.Context, op string, err error) error {
 	var known *fault.Error
-	class := t.classify(err)
-	if errors.As(err, &known) {
-		class = known.Class
-	}
+	class := t.classOf(err)
 	if ctx.Err() != nil {
 		cause := context.Cause(ctx)
 		if class = fault.Plain(ctx.Err()); errors.As(cause, &known) {

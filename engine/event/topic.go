@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/retry"
 	"github.com/dsrun/dsrun/engine/secret"
+	"github.com/dsrun/dsrun/engine/state"
 )
 
 // Options say how a Topic treats its driver. The zero value works.
@@ -24,6 +26,13 @@ type Options struct {
 	Clock       clock.Clock
 	Redactor    *secret.Redactor
 	DryRun      func(Message) // records instead of sending, when set; called from many goroutines
+	// Check refuses data that is not as the topic promises; nil allows all.
+	Check func(data []byte) error
+	// Outbox keeps events until the bus has taken them, when set. The topic owns it.
+	Outbox *state.Spool
+	// DeadLetter stores an event that the bus refused for good; it is then no error.
+	DeadLetter func(context.Context, Letter) error
+	Log        *slog.Logger // nil: nothing is said of events that are kept or refused
 }
 
 // Event is what a caller publishes. Empty fields are filled in.
@@ -47,6 +56,8 @@ type Topic struct {
 	o          Options
 	ids        *ids
 	retrier    *retry.Retrier
+	box        *outbox // nil unless the topic is durable
+	dead       atomic.Int64
 
 	checked  atomic.Bool
 	checking chan struct{} // holds one token while the bus is being checked
@@ -69,8 +80,8 @@ func New(name, kind string, d Driver, o Options) *Topic {
 		o.Clock = clock.Real
 	}
 	return &Topic{name: name, kind: kind, d: d, o: o, ids: newIDs(o.RunID, name),
-		retrier:  &retry.Retrier{Policy: o.Retry, Clock: o.Clock, Budget: retry.NewBudget(retries)},
-		checking: make(chan struct{}, 1), ordered: make(chan struct{}, 1)}
+		retrier: &retry.Retrier{Policy: o.Retry, Clock: o.Clock, Budget: retry.NewBudget(retries)},
+		box:     newOutbox(o.Outbox), checking: make(chan struct{}, 1), ordered: make(chan struct{}, 1)}
 }
 
 // Name returns the declared name.
@@ -85,8 +96,9 @@ func (t *Topic) Description() string { return t.o.Description }
 // Driver returns the driver, for kinds that can do more than publish.
 func (t *Topic) Driver() Driver { return t.d }
 
-// Publish sends one event and returns its id once the bus has accepted it. An event that fails may have been accepted
-// all the same when the connection was lost; publishing it again under the same id lets receivers drop the repeat.
+// Publish sends one event and returns its id once the bus has accepted it, or once the outbox or the dead letters of the
+// topic hold it. An event that fails may have been accepted all the same when the connection was lost; publishing it
+// again under the same id lets receivers drop the repeat.
 func (t *Topic) Publish(ctx context.Context, e Event) (string, error) {
 	if err := t.enter("publish"); err != nil {
 		return "", err
@@ -98,20 +110,34 @@ func (t *Topic) Publish(ctx context.Context, e Event) (string, error) {
 	}
 	m, _, err := t.message(e, limits)
 	if err != nil {
+		if err = t.unfit(ctx, m, err); err == nil {
+			return m.ID, nil
+		}
 		return "", t.fail(ctx, "publish", err)
 	}
 	if t.o.DryRun != nil {
 		t.o.DryRun(m)
 		return m.ID, nil
 	}
-	if err := t.ready(ctx); err != nil {
+	if err := t.ready(ctx); err != nil && !t.kept(ctx, err) {
 		return "", t.fail(ctx, "publish", err)
 	}
 	if err := t.send(ctx, []Message{m}, limits)[0]; err != nil {
-		return "", t.fail(ctx, "publish", err)
+		if t.final(ctx, err) {
+			err = t.deadLetter(ctx, m, err)
+		}
+		if err != nil {
+			return "", t.fail(ctx, "publish", err)
+		}
 	}
 	return m.ID, nil
 }
+
+// kept reports whether an error of ready is no reason to stop: the events of a durable topic wait for the bus.
+func (t *Topic) kept(ctx context.Context, err error) bool { return t.box != nil && t.outage(ctx, err) }
+
+// DeadLetters is how many events were stored as dead letters so far.
+func (t *Topic) DeadLetters() int { return int(t.dead.Load()) }
 
 // Check proves that the bus exists.
 func (t *Topic) Check(ctx context.Context) error {
@@ -137,7 +163,16 @@ func (t *Topic) Close() error {
 	t.closed = true
 	t.mu.Unlock()
 	t.under.Wait()
-	if err := contain(t.d.Close); err != nil {
+	err := contain(t.d.Close)
+	if t.box != nil {
+		if n := t.box.kept.Load(); n > 0 && t.o.Log != nil {
+			t.o.Log.Warn("events wait in the outbox; the next run or `dsrun events flush` sends them", "topic", t.name, "events", n)
+		}
+		if berr := t.box.spool.Close(); err == nil {
+			err = berr
+		}
+	}
+	if err != nil {
 		return t.fail(context.Background(), "close", err)
 	}
 	return nil
@@ -193,6 +228,36 @@ func (t *Topic) message(e Event, limits Limits) (m Message, size int64, _ error)
 	if err := Validate(m); err != nil {
 		return m, 0, err
 	}
+	if t.o.Check != nil {
+		if err := t.o.Check(m.Data); err != nil {
+			return m, 0, err
+		}
+	}
+	size, err := t.fits(m, limits)
+	if err != nil {
+		err = &unfitError{err}
+	}
+	return m, size, err
+}
+
+// unfitError is that of a valid event that the bus would refuse for good, as its limits say.
+type unfitError struct{ error }
+
+// unfit handles an error of message: an event that the bus would refuse is stored as a dead letter where the topic has
+// them; all else is the caller's mistake.
+func (t *Topic) unfit(ctx context.Context, m Message, err error) error {
+	u, ok := err.(*unfitError)
+	if !ok {
+		return err
+	}
+	if t.o.DryRun != nil {
+		return u.error
+	}
+	return t.deadLetter(ctx, m, u.error)
+}
+
+// fits refuses what the bus would refuse, and returns what the bus counts for the message.
+func (t *Topic) fits(m Message, limits Limits) (size int64, _ error) {
 	err := contain(func() error {
 		if limits.Valid != nil {
 			if err := limits.Valid(m); err != nil {
@@ -213,7 +278,7 @@ func (t *Topic) message(e Event, limits Limits) (m Message, size int64, _ error)
 		}
 		return nil
 	})
-	return m, size, err
+	return size, err
 }
 
 // size is what the bus counts for a message.

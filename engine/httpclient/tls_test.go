@@ -138,4 +138,20 @@ func TestProtocols(t *testing.T) {
 			t.Errorf("%s instead of %s", b, want)
 		}
 	}
+	c := client(t, Options{CA: ca.pem})
+	for _, h1 := range []bool{true, false, true} { // the one it is made of stays as it was
+		want, c := "HTTP/2.0", c
+		if h1 {
+			want, c = "HTTP/1.1", WithHTTP1(c)
+		}
+		resp, err := c.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(b) != want {
+			t.Errorf("%s instead of %s", b, want)
+		}
+	}
 }

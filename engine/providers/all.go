@@ -10,9 +10,15 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/hdfsauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/ociauth"
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
+	"github.com/dsrun/dsrun/engine/providers/oci"
 	"github.com/dsrun/dsrun/engine/providers/s3"
+	"github.com/dsrun/dsrun/engine/providers/sftp"
+	"github.com/dsrun/dsrun/engine/providers/webhdfs"
+	"github.com/dsrun/dsrun/engine/providers/webhook"
 )
 
 // All returns the registry of every provider, in the order of the reference.
@@ -22,13 +28,20 @@ func All() *provider.Registry {
 		memory.Provider(),
 		s3.Provider(),
 		azureblob.Provider(),
+		sftp.Provider(),
+		oci.Provider(),
+		webhdfs.Provider(),
 		adlsgen2.Provider(),
 		azurefiles.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
+		webhook.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
 		azureauth.Provider(),
+		sftp.CredentialProvider(),
+		ociauth.Provider(),
+		hdfsauth.Provider(),
 	)
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/dsrun/dsrun/engine/fault"
 )
@@ -33,7 +34,7 @@ type CopyJob struct {
 	// List.Prefix could have put there, those that this job did not find in the source.
 	DeleteExtra bool
 	MaxDelete   int  // refuse to delete more; 0 means no bound
-	Workers     int  // 0 means 8
+	Workers     int  // exactly so many objects at once; 0 means as many as make it faster
 	Collect     bool // go on after a failure
 	// Move deletes each source object once its target is proven to hold it, while it is in the state that was copied. An
 	// object that is skipped stays; with OverwriteIfChanged, one whose target is proven equal by checksum is deleted too,
@@ -53,7 +54,10 @@ type CopyResult struct {
 }
 
 const (
-	copyWorkers = 8
+	// copyLeast and copyMost bound how many objects are copied at once where the job does not say.
+	copyLeast, copyMost = 16, 256
+	// copyMemory is what objects under way may hold together where the job does not say how many.
+	copyMemory = 24 << 20
 	// planAhead is how many objects are planned ahead of the copying, so that its end can be told early.
 	planAhead = 1024
 	// copyKeys is the most source keys that are remembered for DeleteExtra where a side does not list in key order.
@@ -162,9 +166,6 @@ func (c *copier) prepare() error {
 			return c.src.wrap(context.Background(), Call{Op: "delete", Key: j.List.Prefix}, err)
 		}
 	}
-	if j.Workers <= 0 {
-		j.Workers = copyWorkers
-	}
 	stripped := strings.HasPrefix(c.srcPrefix, j.Strip)
 	ordered := c.src.caps.Order == OrderByKey && c.dst.caps.Order == OrderByKey
 	lookup := j.Overwrite != OverwriteAlways || j.DeleteExtra
@@ -219,6 +220,11 @@ func samePlace(src, dst *Store) func(*Store, string) string {
 	if !ok || !ok2 || src.kind != dst.kind || a.URI(src.full("x")) == "" || b.URI(dst.full("x")) == "" {
 		return nil
 	}
+	if x, ok := src.d.(Homer); ok {
+		if y, ok := dst.d.(Homer); ok && x.Home() != y.Home() {
+			return nil // two services may have a bucket of the same name
+		}
+	}
 	return func(s *Store, key string) string {
 		if s == src {
 			return a.URI(s.full(key))
@@ -239,16 +245,46 @@ func (c *copier) run(ctx context.Context) error {
 	defer cancel(nil)
 	tasks := make(chan copyTask, max(c.job.Workers, planAhead))
 	g, gctx := errgroup.WithContext(ctx)
-	for range c.job.Workers {
-		g.Go(func() error {
-			for t := range tasks {
-				if err := c.do(gctx, t); err != nil {
-					return err
+	gear := newGear(c.job.Workers, copyLeast, min(copyMost, c.src.o.Concurrency, c.dst.o.Concurrency), func() int64 {
+		n := c.src.o.Stats.Retries.Load()
+		if c.src.o.Stats != c.dst.o.Stats {
+			n += c.dst.o.Stats.Retries.Load()
+		}
+		return n
+	})
+	room := semaphore.NewWeighted(copyMemory)
+	if c.job.Workers > 0 {
+		room = nil
+	}
+	var work func() error
+	hire := func() {
+		for range gear.hire() {
+			g.Go(work)
+		}
+	}
+	work = func() error {
+		for t := range tasks {
+			if room != nil {
+				if err := room.Acquire(gctx, c.holds(t.e)); err != nil {
+					return context.Cause(gctx)
 				}
 			}
-			return nil
-		})
+			err := c.do(gctx, t)
+			if room != nil {
+				room.Release(c.holds(t.e))
+			}
+			if err != nil {
+				return err
+			}
+			gear.done(t.e.Size)
+			if gear.leave() {
+				return nil
+			}
+			hire()
+		}
+		return nil
 	}
+	hire()
 	send := func(t copyTask) error {
 		select {
 		case tasks <- t:
@@ -273,6 +309,17 @@ func (c *copier) run(ctx context.Context) error {
 		err = context.Cause(ctx)
 	}
 	return err
+}
+
+// holds returns the bytes of memory that copying an object takes about.
+func (c *copier) holds(e Entry) int64 {
+	switch {
+	case e.Size < 0:
+		return 8 << 20
+	case e.Size > c.dst.tune.from:
+		return 8 << 20 // several parts or ranges at once
+	}
+	return min(max(e.Size, 32<<10), 1<<20)
 }
 
 // wants reports whether a target that exists is to be written again.

@@ -463,3 +463,25 @@ func TestCopyResumesWithOneSlot(t *testing.T) {
 	got, _ := d.get("out/a")
 	wantBytes(t, []byte(got), data)
 }
+
+type homeDriver struct {
+	*uriDriver
+	home string
+}
+
+func (d *homeDriver) Home() string { return d.home }
+
+// Two services may have a bucket of the same name; one service is one, however it is reached.
+func TestCopyBetweenServices(t *testing.T) {
+	src, dst := newMem(), newMem()
+	fill(src, "a", "in/b")
+	at := func(mem *memDriver, home string) *Store {
+		return newStore(t, &homeDriver{&uriDriver{mem, "bucket/"}, home}, Options{})
+	}
+	res, err := Copy(context.Background(), at(src, "one:9000"), at(dst, "two:9000"), CopyJob{})
+	if err != nil || res.Copied != 2 {
+		t.Error(res, err)
+	}
+	_, err = Copy(context.Background(), at(src, "one:9000"), at(src, "one:9000"), CopyJob{Overwrite: OverwriteAlways})
+	wantCode(t, err, fault.InvalidArgument)
+}

@@ -77,13 +77,18 @@ func (c *copier) byService(ctx context.Context, call Call, e Entry, po PutOption
 func (c *copier) byClient(ctx context.Context, call Call, e Entry, po PutOptions) (Entry, int64, error) {
 	call.Op = "put"
 	_, parts := c.dst.d.(Multiparter)
-	if parts && c.dst.caps.Part.Count > 0 && e.Size > c.dst.tune.from {
+	parts = parts && c.dst.caps.Part.Count > 0
+	fill := !parts && c.fills(e)
+	if (parts || fill) && e.Size > c.dst.tune.from {
 		full, err := c.src.Stat(ctx, e.Key, c.src.pinned(e))
 		if err != nil {
 			return Entry{}, 0, err
 		}
 		if compare(e, full) == other {
 			return Entry{}, 0, c.src.wrap(ctx, Call{Op: "get", Key: e.Key}, errChanged())
+		}
+		if fill && fillable(full) {
+			return c.sendRanges(ctx, call, full, po)
 		}
 		return c.send(ctx, call, full, RangeBody(c.src, full), po)
 	}
@@ -106,12 +111,7 @@ func (c *copier) byClient(ctx context.Context, call Call, e Entry, po PutOptions
 }
 
 func (c *copier) send(ctx context.Context, call Call, e Entry, b Body, po PutOptions) (Entry, int64, error) {
-	if e.Attrs != nil {
-		po.Attrs = *e.Attrs
-	}
-	if po.Attrs.Modified.IsZero() {
-		po.Attrs.Modified = e.Modified
-	}
+	keepAttrs(e, &po)
 	out, client, err := c.upload(ctx, call, e, b, po)
 	if err != nil {
 		return Entry{}, 0, err
@@ -120,6 +120,16 @@ func (c *copier) send(ctx context.Context, call Call, e Entry, b Body, po PutOpt
 		return Entry{}, 0, c.dst.wrap(ctx, call, err)
 	}
 	return out, client, nil
+}
+
+// keepAttrs makes the attributes of the source those of the target.
+func keepAttrs(e Entry, po *PutOptions) {
+	if e.Attrs != nil {
+		po.Attrs = *e.Attrs
+	}
+	if po.Attrs.Modified.IsZero() {
+		po.Attrs.Modified = e.Modified
+	}
 }
 
 // pinned returns the condition that holds while an object is in the state that e describes.

@@ -215,6 +215,22 @@ type Part struct {
 	Sum  Sum
 }
 
+// Filler takes the bytes of an object at any offset, in any order, so that the ranges of a large one come over several
+// connections.
+type Filler interface {
+	// Fill begins an object of size bytes.
+	Fill(ctx context.Context, key string, size int64, o PutOptions) (Filling, error)
+}
+
+// Filling is an object that is being filled. Nothing must be visible before Commit returns; Abort must leave nothing.
+type Filling interface {
+	// WriteAt is called concurrently, once for each byte.
+	io.WriterAt
+	// Commit is called when every byte was written, or not at all.
+	Commit(ctx context.Context) (Entry, error)
+	Abort() error
+}
+
 // PartCopier is an Upload that can fill a part from another object on the server side.
 type PartCopier interface {
 	CopyPart(ctx context.Context, n int, src Driver, srcKey string, r Range, o CopyOptions) (Part, error)
@@ -261,6 +277,12 @@ type BatchDeleter interface {
 // Locator gives the address of a key in the family's own URI form (s3://bucket/key), without query or secret.
 type Locator interface {
 	URI(key string) string
+}
+
+// Homer is a Locator of a protocol that many services speak: URIs name one object only where Home is equal too.
+type Homer interface {
+	// Home names the service: "" for the one that the protocol comes from, else the host of the endpoint.
+	Home() string
 }
 
 // Checker proves that the store exists and that the credential may use it, without changing anything.

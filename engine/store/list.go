@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -38,6 +39,11 @@ type Listing struct {
 	tokens  map[uint64]struct{}
 	recent  [2]map[uint64]struct{} // keys of this page and the one before, where there is no order to check
 	buf     []Entry
+
+	took     time.Duration // of the last page
+	pageKeys int           // of the last page
+	est      *estimate     // of the last page, where it would help
+	ahead    *window       // nil while pages are asked for one after another
 }
 
 // List returns the matching objects, in key order where Caps.Order says so. An invalid pattern is the first Next's
@@ -89,9 +95,11 @@ func (l *Listing) Next(ctx context.Context) ([]Entry, error) {
 		case l.err != nil:
 			return nil, l.err
 		case l.done || l.left == 0:
+			l.stop()
 			l.buf = nil
 			return nil, io.EOF
 		case l.ctx.Err() != nil:
+			l.stop()
 			l.err = l.s.wrap(l.ctx, l.call(), context.Cause(l.ctx))
 			return nil, l.err
 		}
@@ -103,6 +111,7 @@ func (l *Listing) Next(ctx context.Context) ([]Entry, error) {
 		}
 		if err != nil {
 			if ctx.Err() == nil { // a cancelled call may be made again
+				l.stop()
 				l.err = err
 			}
 			return nil, err
@@ -133,13 +142,54 @@ func (l *Listing) one(ctx context.Context) error {
 	return nil
 }
 
-// page fetches a page and keeps what matches.
+// page fetches a page and keeps what matches. A listing begins with one request after another. Once its reader wants
+// more than the first page, and pages take long, it runs ahead of the reader.
 func (l *Listing) page(ctx context.Context) error {
+	if l.ahead == nil && l.est != nil {
+		l.ahead = newWindow(l, l.est)
+	}
+	if l.ahead == nil {
+		return l.onePage(ctx)
+	}
+	p, err := l.ahead.next(ctx)
+	if err == io.EOF {
+		l.done, l.buf = true, l.buf[:0]
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.filter(p); err != nil {
+		return l.bad(ctx, err)
+	}
+	return nil
+}
+
+func (l *Listing) bad(ctx context.Context, err error) error {
+	return l.s.wrap(ctx, l.call(), fault.New(fault.DataLoss, "%w", err))
+}
+
+var errTokenAgain = errors.New("the listing gave the same continuation token twice and would never end")
+
+// sound refuses a page that is no answer to q.
+func sound(p Page, q Query) error {
+	if q.Max > 0 && len(p.Entries)+len(p.Prefixes) > q.Max {
+		return fmt.Errorf("the listing gave %d entries where at most %d were asked", len(p.Entries)+len(p.Prefixes), q.Max)
+	}
+	if p.Truncated && p.Next == "" {
+		return errors.New("the listing says that more follows, but not how to go on")
+	}
+	return nil
+}
+
+// onePage asks for the page behind the one before.
+func (l *Listing) onePage(ctx context.Context) error {
 	q := l.q
 	if !l.started && l.left > 0 && l.pat.match == nil && l.o.Since.IsZero() {
 		q.Max = min(l.left, 1000) // later pages keep it: a token is for the query it came from, with all else unchanged
 	}
 	var p Page
+	start := time.Now()
 	err := l.s.do(ctx, l.call(), func(ctx context.Context) (err error) {
 		p, err = l.s.d.List(ctx, q)
 		return err
@@ -147,20 +197,19 @@ func (l *Listing) page(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bad := func(format string, args ...any) error {
-		return l.s.wrap(ctx, l.call(), fault.New(fault.DataLoss, format, args...))
-	}
-	if q.Max > 0 && len(p.Entries)+len(p.Prefixes) > q.Max {
-		return bad("the listing gave %d entries where at most %d were asked", len(p.Entries)+len(p.Prefixes), q.Max)
+	l.took = time.Since(start)
+	if err := sound(p, q); err != nil {
+		return l.bad(ctx, err)
 	}
 	l.q.Max = q.Max
-	if p.Truncated && p.Next == "" {
-		return bad("the listing says that more follows, but not how to go on")
-	}
 	if err := l.filter(p); err != nil {
-		return bad("%w", err)
+		return l.bad(ctx, err)
 	}
 	l.started = true
+	ordered := l.s.caps.Order == OrderByKey
+	if ordered && l.q.Before != "" && l.last >= l.q.Before {
+		p.Next = "" // a driver that knows no upper bound need not go on
+	}
 	if p.Next == "" {
 		l.done = true
 		return nil
@@ -170,11 +219,22 @@ func (l *Listing) page(ctx context.Context) error {
 	}
 	h := maphash.String(l.seed, p.Next)
 	if _, again := l.tokens[h]; again || p.Next == l.q.Token {
-		return bad("the listing gave the same continuation token twice and would never end")
+		return l.bad(ctx, errTokenAgain)
 	}
 	l.tokens[h] = struct{}{}
 	l.q.Token = p.Next
+	l.pageKeys = len(p.Entries)
+	if t := l.s.lists; ordered && l.q.Delimiter == "" && l.took >= t.slow && min(t.most, l.s.o.Concurrency) > 1 && listsAhead(l.s.d) {
+		l.est = estimateOf(p.Entries, l.q.Prefix)
+	}
 	return nil
+}
+
+// stop ends what was asked for ahead.
+func (l *Listing) stop() {
+	if l.ahead != nil {
+		l.ahead.stop()
+	}
 }
 
 // filter checks the entries of a page and keeps those that match in l.buf, prefixes merged in by key.
@@ -224,19 +284,17 @@ func (l *Listing) filter(p Page) error {
 
 // check refuses what a correct listing cannot hold.
 func (l *Listing) check(key string, prefix, ordered bool) error {
-	if !strings.HasPrefix(key, l.q.Prefix) {
-		return fmt.Errorf("the listing holds the key %q, which does not start with %q", key, l.q.Prefix)
-	}
-	if prefix && !strings.HasSuffix(key, "/") {
+	if prefix && !strings.HasSuffix(key, "/") && strings.HasPrefix(key, l.q.Prefix) {
 		return fmt.Errorf("the listing holds the folder %q, which does not end with a slash", key)
 	}
+	last := l.last
+	if !ordered {
+		last = ""
+	}
+	if err := inOrder(key, last, l.q.Prefix); err != nil {
+		return err
+	}
 	if ordered {
-		if l.last != "" && key <= l.last {
-			if key == l.last {
-				return fmt.Errorf("the listing holds the key %q twice", key)
-			}
-			return fmt.Errorf("the listing holds the key %q after %q, against its order", key, l.last)
-		}
 		l.last = key
 		return nil
 	}
@@ -299,8 +357,9 @@ func (l *Listing) Each(ctx context.Context, fn func(Entry) error) error {
 	}
 }
 
-// Close stops the listing.
+// Close stops the listing and what was asked for ahead of its reader.
 func (l *Listing) Close() error {
+	l.stop()
 	l.done, l.buf = true, nil
 	return nil
 }

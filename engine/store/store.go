@@ -34,7 +34,7 @@ func (m Mode) String() string {
 
 // The defaults of Options.
 const (
-	DefaultConcurrency  = 64
+	DefaultConcurrency  = 256
 	DefaultPartWorkers  = 8
 	DefaultStallTimeout = 30 * time.Second
 	DefaultIdleTimeout  = 60 * time.Second
@@ -50,9 +50,9 @@ type Options struct {
 	Labels       map[string]string
 	Retry        retry.Policy
 	RetryBudget  *retry.Budget // shared by all calls of the store; nil means one of DefaultRetryBudget
-	Concurrency  int           // most driver calls at once; 0 means 64
+	Concurrency  int           // most driver calls at once; 0 means 256
 	PartSize     int64         // bytes of a part where the size of an object is known; 0 chooses by its size
-	PartWorkers  int           // most parts of one object under way; 0 means 8
+	PartWorkers  int           // most parts of one object under way; 0 means 8, and for ranges of a download as many as make it faster
 	Timeout      time.Duration // of one metadata call; 0 means none
 	StallTimeout time.Duration // no byte of a reply's head; 0 means 30 s
 	IdleTimeout  time.Duration // no byte of a body under way; 0 means 60 s
@@ -75,6 +75,8 @@ type Store struct {
 	caps       Caps
 	o          Options
 	tune       tuning
+	lists      listTuning
+	fixed      bool // Options.PartWorkers was given
 	layers     []Interceptor
 
 	mu     sync.Mutex
@@ -98,7 +100,8 @@ func New(name, kind string, d Driver, o Options) *Store {
 	if o.Concurrency <= 0 {
 		o.Concurrency = DefaultConcurrency
 	}
-	if o.PartWorkers <= 0 {
+	fixed := o.PartWorkers > 0
+	if !fixed {
 		o.PartWorkers = DefaultPartWorkers
 	}
 	if o.StallTimeout <= 0 {
@@ -116,7 +119,7 @@ func New(name, kind string, d Driver, o Options) *Store {
 	if o.RetryBudget == nil {
 		o.RetryBudget = retry.NewBudget(DefaultRetryBudget)
 	}
-	s := &Store{name: name, kind: kind, d: d, caps: d.Caps(), o: o, tune: defaultTuning, live: map[*lease]struct{}{}}
+	s := &Store{name: name, kind: kind, d: d, caps: d.Caps(), o: o, tune: defaultTuning, lists: defaultLists, fixed: fixed, live: map[*lease]struct{}{}}
 	r := &retry.Retrier{Policy: o.Retry, Clock: o.Clock, Budget: o.RetryBudget,
 		OnRetry: func(int, time.Duration, error) { o.Stats.Retries.Add(1) }}
 	s.layers = append(s.layers, o.Layers...)

@@ -35,6 +35,8 @@ func generate(kind string, args []string) error {
 	switch kind {
 	case "files":
 		return fill(args[0], n)
+	case "small":
+		return small(args[0], n)
 	case "csv":
 		return write(args[0], func(w *bufio.Writer) error { return csvRows(w, n) })
 	case "bytes":
@@ -94,6 +96,20 @@ func fill(dir string, n int) error {
 			content = []byte("x")
 		}
 		if err := os.WriteFile(name, content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// small makes a folder of n files of 16 KiB.
+func small(dir string, n int) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	content := make([]byte, 16<<10)
+	for i := range n {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("key-%010d", i)), content, 0o600); err != nil {
 			return err
 		}
 	}

@@ -15,9 +15,10 @@ import (
 )
 
 type bench struct {
-	dsrun, plain, formats, tmp string
-	entries, rows, big         int
-	base                       figure // of `dsrun version`
+	dsrun, plain, formats, nulls3, tmp string
+	entries, rows, big                 int
+	scale                              float64 // of the numbers of objects on S3
+	base                               figure  // of `dsrun version`
 }
 
 // parts in the order in which they run. Each leaves nothing behind that the next would notice.
@@ -34,6 +35,10 @@ var parts = []struct {
 	{"copy", "copying many files beside cp", (*bench).copySmall},
 	{"read", "reading a large object beside cat", (*bench).read},
 	{"copybig", "copying a large file beside cp", (*bench).copyBig},
+	{"s3list", "listing S3 beside peers", (*bench).s3List},
+	{"s3sync", "two buckets of S3 that are the same", (*bench).s3Sync},
+	{"s3big", "one large object of S3 beside peers", (*bench).s3Big},
+	{"s3small", "many small objects of S3 beside peers", (*bench).s3Small},
 	{"parallel", "copying 16 large files at once", (*bench).copyParallel},
 }
 
@@ -46,6 +51,8 @@ func main() {
 	flag.StringVar(&b.dsrun, "dsrun", "bin/dsrun", "the binary to measure")
 	flag.StringVar(&b.plain, "plain", "", "the plain interpreter")
 	flag.StringVar(&b.formats, "formats", "", "the program that measures readers of rows")
+	flag.StringVar(&b.nulls3, "nulls3", "", "the null S3 server")
+	flag.Float64Var(&b.scale, "scale", 1, "share of the objects on S3 that are listed and moved")
 	flag.IntVar(&b.entries, "entries", 1_000_000, "files to list and copy")
 	flag.IntVar(&b.rows, "rows", 1_000_000, "rows to read and convert")
 	flag.IntVar(&b.big, "big", 2048, "size of the large file in MiB")
@@ -83,6 +90,12 @@ func (b *bench) run(wanted []string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(b.tmp)
+	for name, v := range map[string]string{"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench-secret", "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+		"RCLONE_CONFIG": os.DevNull, "XDG_STATE_HOME": filepath.Join(b.tmp, "state")} {
+		if err := os.Setenv(name, v); err != nil {
+			return err
+		}
+	}
 	if b.base, err = measure(20, b.dsrun, "version"); err != nil { // taken off the figures of all parts
 		return err
 	}

@@ -86,6 +86,7 @@ var libraries = []library{
 	{"go.etcd.io/bbolt", anywhere, true},
 	{"github.com/minio/crc64nvme", anywhere, true},
 	{"github.com/mattn/go-runewidth", anywhere, true},
+	{"github.com/ergochat/readline", []string{"cmd"}, true},
 	{"github.com/spf13/cobra", []string{"cmd"}, true},
 	{"github.com/spf13/pflag", []string{"cmd"}, true},
 	{"golang.org/x/term", []string{"cmd"}, true},
@@ -136,7 +137,21 @@ var fileNames = prefixed("os.", "Open", "OpenFile", "OpenRoot", "OpenInRoot", "C
 
 // Where roots are opened: the engine opens the folder of a project that is loaded by its path, and the shared files of
 // AWS's tools lie where the environment says.
-var filePlaces = []string{"engine/providers/internal/awsauth/files.go", "cmd/dsrun/world.go", "engine/engine.go", "engine/secrets.go", "engine/state", "engine/providers/local", "engine/providers/file", "engine/providers/memory"}
+var filePlaces = []string{
+	"engine/providers/internal/awsauth/files.go",
+	"engine/providers/internal/azureauth/ambient.go",
+	"engine/providers/internal/ociauth/files.go",
+	"engine/providers/sftp/files.go",
+	"cmd/dsrun/world.go",
+	"engine/engine.go",
+	"engine/secrets.go",
+	"engine/state",
+	"engine/providers/local",
+	"engine/providers/file",
+	"engine/providers/memory",
+	"engine/providers/internal/gcpauth/files.go",
+	"engine/providers/internal/databricksauth/files.go",
+}
 
 func prefixed(prefix string, names ...string) []string {
 	for i := range names {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,8 +80,13 @@ var retryChecks = []check{
 	}},
 	// A connection that is lost after the request was sent: nothing is lost, and repeats carry the same id.
 	{"lost answer", func(t testing.TB, s *suite) {
-		tp, d := s.topic(t, func(n int, _ []event.Message) Fault {
-			if n%2 == 0 {
+		var mu sync.Mutex
+		first := map[string]bool{}
+		tp, d := s.topic(t, func(_ int, batch []event.Message) Fault {
+			mu.Lock()
+			defer mu.Unlock()
+			if id := batch[0].ID; !first[id] { // by message: of calls that overlap, one could lose every answer
+				first[id] = true
 				return Fault{Lost: Reset}
 			}
 			return Fault{}

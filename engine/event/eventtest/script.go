@@ -59,7 +59,7 @@ func (s *Script) Publish(ctx context.Context, batch []event.Message) error {
 		return f.Raw
 	case f.Err != nil:
 		return f.Err
-	case f.Refuse == nil:
+	case len(f.Refuse) == 0:
 		if err := s.Driver.Publish(ctx, batch); err != nil {
 			return err
 		}

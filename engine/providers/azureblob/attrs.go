@@ -30,7 +30,13 @@ func describe(r *request, a store.Attributes) error {
 		r.set("X-Ms-Blob-"+x[0], x[1])
 	}
 	var encoded []string
+	seen := map[string]bool{}
 	for name, v := range a.User {
+		if lower := strings.ToLower(name); seen[lower] || lower == metaEncoded {
+			return fault.New(fault.InvalidArgument, "the user metadata %q is there twice, in another case, or is a name of dsrun's own", name)
+		} else {
+			seen[lower] = true
+		}
 		if !identifier(name) {
 			return fault.New(fault.InvalidArgument, "%q cannot be the name of user metadata: Azure takes letters, digits and underscores, with a letter first", name)
 		}
@@ -44,15 +50,23 @@ func describe(r *request, a store.Attributes) error {
 				v = "="
 			}
 		}
-		r.set(metaPrefix+name, v)
+		r.meta(name, v)
 	}
 	if len(encoded) > 0 {
-		r.set(metaPrefix+metaEncoded, strings.Join(encoded, ","))
+		r.meta(metaEncoded, strings.Join(encoded, ","))
 	}
 	if _, taken := a.User[metaModified]; !taken && !a.Modified.IsZero() {
-		r.set(metaPrefix+metaModified, a.Modified.UTC().Format(time.RFC3339Nano))
+		r.meta(metaModified, a.Modified.UTC().Format(time.RFC3339Nano))
 	}
 	return nil
+}
+
+// meta sets user metadata. The service keeps the case of its names, which the canonical form of headers would change.
+func (r *request) meta(name, value string) {
+	if r.header == nil {
+		r.header = http.Header{}
+	}
+	r.header["x-ms-meta-"+name] = []string{value}
 }
 
 func printable(s string) bool {

@@ -22,7 +22,7 @@ type ReplyError struct {
 	Hint          string
 	Action        string
 
-	header http.Header
+	expired bool // the token's life has ended
 }
 
 // Error returns the code, the message and the status.
@@ -40,10 +40,11 @@ func (d *Driver) failed(resp *http.Response, r *request) *ReplyError {
 	defer drain(resp)
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	e := &ReplyError{Status: resp.StatusCode, Action: r.action, Code: resp.Header.Get("X-Ms-Error-Code"), RequestID: resp.Header.Get("X-Ms-Request-Id"),
-		RetryAfter: azureauth.RetryAfter(resp.Header), header: resp.Header}
+		RetryAfter: azureauth.RetryAfter(resp.Header)}
 	var x struct {
 		XMLName       xml.Name
 		Code, Message string
+		Detail        string `xml:"AuthenticationErrorDetail"`
 	}
 	if xml.Unmarshal(body, &x) == nil && x.XMLName.Local == "Error" {
 		if e.Code == "" {
@@ -52,6 +53,7 @@ func (d *Driver) failed(resp *http.Response, r *request) *ReplyError {
 		e.Message, _, _ = strings.Cut(x.Message, "\n")
 		e.Message = strings.TrimSuffix(strings.TrimSpace(e.Message), ".")
 	}
+	e.expired = azureauth.Expired(e.Code, e.Status, resp.Header) || e.Code == "AuthenticationFailed" && strings.Contains(x.Detail, "Lifetime validation failed")
 	if e.Code == "" {
 		e.Code, e.Message = fmt.Sprint(resp.StatusCode), http.StatusText(resp.StatusCode)
 	}

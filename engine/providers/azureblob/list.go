@@ -46,6 +46,9 @@ type listPage struct {
 	NextMarker *string
 }
 
+// ListsSerially implements store.SerialLister.
+func (d *Driver) ListsSerially() bool { return true }
+
 // List implements store.Driver. The service has no way to begin behind a name: pages before Query.After are read and
 // dropped.
 func (d *Driver) List(ctx context.Context, q store.Query) (store.Page, error) {

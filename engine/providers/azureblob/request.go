@@ -50,14 +50,14 @@ func (d *Driver) do(ctx context.Context, r *request) (*http.Response, error) {
 			return nil, err
 		}
 		if resp.StatusCode < 300 {
-			if resp.Header.Get("X-Ms-Request-Id") == "" && resp.Header.Get("X-Ms-Version") == "" {
+			if !r.root && resp.Header.Get("X-Ms-Request-Id") == "" && resp.Header.Get("X-Ms-Version") == "" {
 				defer drain(resp)
 				return nil, notAzure(resp, "it has no x-ms-request-id")
 			}
 			return resp, nil
 		}
 		reply := d.failed(resp, r)
-		if d.cred == nil || refresh || !azureauth.Expired(reply.Code, reply.Status, reply.header) {
+		if d.cred == nil || refresh || !reply.expired {
 			return nil, reply
 		}
 	}

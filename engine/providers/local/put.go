@@ -225,8 +225,13 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 1<<20); return &b }}
 
 // fill copies src, which must have size bytes, or any number when size is -1.
 func (t *temp) fill(ctx context.Context, src io.Reader, size int64) error {
-	buf := *buffers.Get().(*[]byte)
-	defer buffers.Put(&buf)
+	var buf []byte
+	if size >= 0 && size < 256<<10 { // many small files may be written at once
+		buf = make([]byte, size+1)
+	} else {
+		buf = *buffers.Get().(*[]byte)
+		defer buffers.Put(&buf)
+	}
 	var n int64
 	for idle := 0; ; idle++ {
 		if err := context.Cause(ctx); err != nil {

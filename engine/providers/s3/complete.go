@@ -52,7 +52,7 @@ func (u *upload) Commit(ctx context.Context, parts []store.Part) (store.Entry, e
 		}
 		if i == 0 {
 			whole = p.Sum
-		} else if sum, ok := combine(u.Algo, whole.Value, p.Sum.Value, p.Size); ok && p.Sum.Algo == u.Algo {
+		} else if sum, ok := store.CombineSums(u.Algo, whole.Value, p.Sum.Value, p.Size); ok && p.Sum.Algo == u.Algo {
 			whole.Value = sum
 		} else {
 			whole = store.Sum{}
@@ -73,9 +73,11 @@ func (u *upload) Commit(ctx context.Context, parts []store.Part) (store.Entry, e
 	if whole.Algo != u.Algo || whole.Algo == algoSHA256 {
 		whole = store.Sum{}
 	}
+	if u.Algo != "" && u.Algo != algoSHA256 {
+		r.set("X-Amz-Checksum-Type", "FULL_OBJECT") // also where a service lists its parts without their checksums
+	}
 	if whole.Algo != "" {
 		r.set(sumHeader(whole.Algo), base64Of(whole.Value))
-		r.set("X-Amz-Checksum-Type", "FULL_OBJECT")
 		r.set("X-Amz-Mp-Object-Size", strconv.FormatInt(total, 10))
 	}
 	e, err := u.complete(ctx, r, whole, total)

@@ -171,13 +171,13 @@ func TestCombine(t *testing.T) {
 	sum := func(algo string, b []byte) []byte { h := newHash(algo); h.Write(b); return h.Sum(nil) }
 	for _, cut := range []int{0, 1, 7, 4096, 65_535, 70_000, 70_001} {
 		for _, algo := range []string{algoCRC64, algoCRC32C} {
-			got, ok := combine(algo, sum(algo, data[:cut]), sum(algo, data[cut:]), int64(len(data)-cut))
+			got, ok := store.CombineSums(algo, sum(algo, data[:cut]), sum(algo, data[cut:]), int64(len(data)-cut))
 			if want := sum(algo, data); !ok || !bytes.Equal(got, want) {
 				t.Errorf("%s cut at %d: %x, want %x", algo, cut, got, want)
 			}
 		}
 	}
-	if _, ok := combine(algoSHA256, make([]byte, 32), make([]byte, 32), 1); ok {
+	if _, ok := store.CombineSums(algoSHA256, make([]byte, 32), make([]byte, 32), 1); ok {
 		t.Error("SHA-256 was combined")
 	}
 	// The check values that the algorithms' definitions give.

@@ -20,6 +20,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -118,6 +120,7 @@ type Driver struct {
 	unsigned atomic.Bool  // no credential was found
 	skew     atomic.Int64 // nanoseconds that the service's clock is ahead of ours
 
+	own        bool // http has a connection pool of its own
 	source     sync.Once
 	sourceName string // where the credential comes from, for messages
 
@@ -151,7 +154,9 @@ func Open(ctx context.Context, env provider.Env, o *Options) (store.Driver, erro
 		}
 		env.HTTP = c
 	}
-	client := *env.HTTP
+	plain := httpclient.WithHTTP1(env.HTTP)
+	d.own = plain != env.HTTP
+	client := *plain
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // see answered
 	d.http = &client
 	d.region = d.o.Region
@@ -197,11 +202,26 @@ func (d *Driver) capsOf() store.Caps {
 // Caps implements store.Driver.
 func (d *Driver) Caps() store.Caps { return d.caps }
 
-// Close implements store.Driver. Connections belong to the client.
-func (d *Driver) Close() error { d.closed.Store(true); return nil }
+// Close implements store.Driver. Connections of the client that was given belong to it.
+func (d *Driver) Close() error {
+	d.closed.Store(true)
+	if d.own {
+		d.http.CloseIdleConnections()
+	}
+	return nil
+}
 
 // URI implements store.Locator.
 func (d *Driver) URI(key string) string { return "s3://" + d.o.Bucket + "/" + key }
+
+// Home implements store.Homer. All of Amazon's addresses of a bucket are one service.
+func (d *Driver) Home() string {
+	u, err := url.Parse(d.o.Endpoint)
+	if err != nil || strings.HasSuffix(u.Hostname(), ".amazonaws.com") || strings.HasSuffix(u.Hostname(), ".amazonaws.com.cn") {
+		return ""
+	}
+	return strings.ToLower(u.Host)
+}
 
 // String names the bucket; it keeps %v of a driver free of everything else.
 func (d *Driver) String() string { return "s3://" + d.o.Bucket }

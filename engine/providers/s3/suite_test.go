@@ -24,6 +24,7 @@ func keys(id, key string) credential.Source {
 
 func client(t testing.TB, o httpclient.Options) *http.Client {
 	t.Helper()
+	o.HTTP1 = true // so that the driver uses its very connections
 	c, err := httpclient.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -61,7 +61,7 @@ type suite struct {
 func checks() []check {
 	var all []check
 	for _, group := range [][]check{capsChecks, readChecks, listChecks, nameChecks, putChecks, condChecks, deleteChecks,
-		attrChecks, multipartChecks, uploadsChecks, copyChecks, batchChecks, errorChecks, cancelChecks, loadChecks, portableChecks} {
+		attrChecks, multipartChecks, fillChecks, uploadsChecks, copyChecks, batchChecks, errorChecks, cancelChecks, loadChecks, portableChecks} {
 		all = append(all, group...)
 	}
 	return all

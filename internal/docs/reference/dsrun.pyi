@@ -43,7 +43,7 @@ class Store:
         """Writes rows as several objects: one for each key with by=, at most so many rows each with max_rows=, or both. In the pattern {key} stands for the key, as a segment of a path with / and the like escaped, and {n} for the number of the part, from 00000. Each object becomes visible when it is complete and never before; when the rows fail, those that were complete stay. At most 64 objects are open at once: with more keys, sort by the key first or use {n}."""
     def create(self, path: str, fn: Callable, format: str = "auto", overwrite: bool = False, metadata: dict | None = None, content_type: str = "", if_match: str | None = None) -> Object:
         """Makes an object of what a function writes: fn(w) calls w.row(dict) or w.write(text). It becomes visible when the function returns; when the function fails, nothing is written and what was there stays."""
-    def copy(self, pattern: str, to: Store, prefix: str = "", overwrite: str = "never", delete_extra: bool = False, workers: int = 8, on_error: str = "fail") -> Any:
+    def copy(self, pattern: str, to: Store, prefix: str = "", overwrite: str = "never", delete_extra: bool = False, workers: int = 0, on_error: str = "fail") -> Any:
         """Copies the objects that match a pattern to another store, or elsewhere in this one, several at a time and on the servers' side where they can. Content type, encoding, disposition, cache control, user metadata and time of modification are kept. failed is a list of structs (path, code, message) and not empty only with on_error = \"collect\"; client_bytes passed through this machine."""
     def delete(self, path: str, missing_ok: bool = True) -> None:
         """Removes the object at a path."""

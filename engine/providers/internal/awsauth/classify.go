@@ -17,6 +17,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/httpclient"
 )
 
 // Expired reports whether a service refused a request because the credential's life has ended.
@@ -110,31 +111,7 @@ func transport(err error, c fault.Class) fault.Class {
 }
 
 // ByStatus is the code of an HTTP status that comes without a code of the service.
-func ByStatus(status int) fault.Code {
-	switch status {
-	case http.StatusUnauthorized:
-		return fault.Unauthenticated
-	case http.StatusForbidden:
-		return fault.PermissionDenied
-	case http.StatusNotFound, http.StatusGone:
-		return fault.NotFound
-	case http.StatusConflict, http.StatusPreconditionFailed:
-		return fault.FailedPrecondition
-	case http.StatusTooManyRequests:
-		return fault.ResourceExhausted
-	case http.StatusNotImplemented:
-		return fault.Unimplemented
-	case http.StatusRequestTimeout:
-		return fault.Unavailable
-	}
-	switch {
-	case status >= 500:
-		return fault.Unavailable
-	case status >= 400:
-		return fault.InvalidArgument
-	}
-	return fault.Internal
-}
+func ByStatus(status int) fault.Code { return httpclient.Code(status) }
 
 // RequestID returns the service's id of the request that failed, or "".
 func RequestID(err error) string {
@@ -155,19 +132,7 @@ func RetryAfter(err error) time.Duration {
 	if ms, err := strconv.ParseInt(h.Get("x-amz-retry-after"), 10, 32); err == nil && ms > 0 {
 		return time.Duration(ms) * time.Millisecond
 	}
-	v := strings.TrimSpace(h.Get("Retry-After"))
-	if s, err := strconv.ParseInt(v, 10, 32); err == nil && s > 0 {
-		return time.Duration(s) * time.Second
-	}
-	at, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		now = time.Now()
-	}
-	return max(0, at.Sub(now))
+	return httpclient.RetryAfter(h)
 }
 
 // Trim returns err with the text that a person needs: the service's code and message instead of the SDK's account of
