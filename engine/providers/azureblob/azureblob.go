@@ -172,6 +172,9 @@ func (d *Driver) Caps() store.Caps {
 // Close implements store.Driver. Connections belong to the client.
 func (d *Driver) Close() error { d.closed.Store(true); return nil }
 
+// Home implements store.Homer: the address does not name the account.
+func (d *Driver) Home() string { return d.o.Account + " " + d.o.Endpoint }
+
 // URI implements store.Locator.
 func (d *Driver) URI(key string) string { return "azure://" + d.o.Container + "/" + key }
 

@@ -33,7 +33,7 @@ type Needs struct {
 	Type  string
 }
 
-// Check authenticates and authorizes a request below /NAME/root/path. raw is the path as it came in the request line.
+// Check authenticates and authorizes a request below /NAME/.... raw is the path as it came in the request line.
 func (a *Account) Check(r *http.Request, n Needs, root, path string) *Error {
 	if err := a.fresh(r); err != nil {
 		return err
