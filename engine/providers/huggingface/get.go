@@ -221,7 +221,14 @@ func (d *Driver) opened(ctx context.Context, f *found, key string, o store.GetOp
 	resp := f.resp
 	b := &received{ctx: ctx, src: resp.Body, size: resp.ContentLength}
 	x := store.Object{Body: b}
-	if o.Range == nil || resp.StatusCode == http.StatusOK && f.size == 0 && o.Range.Off <= 0 { // an empty file has no ranges
+	if o.Range != nil && f.size == 0 { // servers answer for ranges of nothing as they like
+		if o.Range.Off > 0 {
+			return x, fault.New(fault.InvalidArgument, "the range begins at %d, beyond the 0 bytes of the file", o.Range.Off)
+		}
+		resp.Body.Close()
+		return store.Object{Entry: f.entry(key, p), Body: http.NoBody}, nil
+	}
+	if o.Range == nil {
 		switch {
 		case resp.StatusCode != http.StatusOK:
 			return x, fault.New(fault.DataLoss, "asked for the whole file, got a reply of status %d", resp.StatusCode)

@@ -73,6 +73,8 @@ func (s *Server) cache(w http.ResponseWriter, r *http.Request, rp *repo, rest []
 	w.Header().Set("X-Repo-Commit", c.id)
 	w.Header().Set("Etag", `"`+f.oid+`"`)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	s.mu.Unlock() // a reader may take its time
+	defer s.mu.Lock()
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.content))
 }
 
