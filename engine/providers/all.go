@@ -3,6 +3,7 @@ package providers
 
 import (
 	"github.com/dsrun/dsrun/engine/provider"
+	"github.com/dsrun/dsrun/engine/providers/adlsgen1"
 	"github.com/dsrun/dsrun/engine/providers/adlsgen2"
 	"github.com/dsrun/dsrun/engine/providers/azureblob"
 	"github.com/dsrun/dsrun/engine/providers/azurefiles"
@@ -33,6 +34,7 @@ func All() *provider.Registry {
 		sftp.Provider(),
 		oci.Provider(),
 		webhdfs.Provider(),
+		adlsgen1.Provider(),
 		adlsgen2.Provider(),
 		azurefiles.Provider(),
 		huggingface.Provider(),
