@@ -65,8 +65,8 @@ func checkAccount(s string) error {
 
 // Provider returns the datastore kind "adls_gen1".
 func Provider() provider.Provider {
-	return provider.Store("adls_gen1", "Files of Azure Data Lake Storage Gen1, which Microsoft retired.", Open).With(azureauth.Family).
-		Warn("Microsoft retired Azure Data Lake Storage Gen1 on 2024-02-29; use adls_gen2 or azure_blob.")
+	return provider.Addressed(provider.Store("adls_gen1", "Files of Azure Data Lake Storage Gen1, which Microsoft retired.", Open).With(azureauth.Family).
+		Warn("Microsoft retired Azure Data Lake Storage Gen1 on 2024-02-29; use adls_gen2 or azure_blob."), addressing, (*Options).holds)
 }
 
 // Open opens a folder. Nothing is asked of the service yet.

@@ -60,7 +60,7 @@ func (o *Options) Fields(f *schema.Fields) {
 
 // Provider returns the datastore kind "huggingface".
 func Provider() provider.Provider {
-	return provider.Store("huggingface", "Files of a repository of the Hugging Face hub, to be read.", Open).With(hfauth.Family)
+	return provider.Addressed(provider.Store("huggingface", "Files of a repository of the Hugging Face hub, to be read.", Open).With(hfauth.Family), addressing, (*Options).holds)
 }
 
 // checkRepo checks a name by the hub's rules: https://huggingface.co/docs/huggingface_hub/package_reference/utilities.

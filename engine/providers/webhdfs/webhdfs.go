@@ -40,7 +40,7 @@ func (o *Options) Fields(f *schema.Fields) {
 
 // Provider returns the datastore kind "webhdfs".
 func Provider() provider.Provider {
-	return provider.Store("webhdfs", "Files of a Hadoop cluster (HDFS), by its REST API.", Open).With(hdfsauth.Family)
+	return provider.Addressed(provider.Store("webhdfs", "Files of a Hadoop cluster (HDFS), by its REST API.", Open).With(hdfsauth.Family), addressing, (*Options).holds)
 }
 
 // Open opens a folder. Nothing is asked of the cluster yet.
