@@ -60,6 +60,7 @@ type holder struct {
 // holders returns the blocks that hold a URI at the longest part of it. The error is what is wrong with the URI or, when
 // a block could not be evaluated, with that block; it counts when there is none.
 func (p *Project) holders(ctx context.Context, kinds []provider.Provider, uri string) (found []holder, err error) {
+	var mistake error
 	for _, d := range p.cfg.Decls {
 		i := slices.IndexFunc(kinds, func(k provider.Provider) bool { return d.Kind == provider.KindStore && k.Body.Label == d.Type })
 		if i < 0 {
@@ -71,10 +72,10 @@ func (p *Project) holders(ctx context.Context, kinds []provider.Provider, uri st
 			err = p.opened(d, &DiagnosticsError{Diags: p.cfg.Diags(diags)})
 		}
 		key, ok, wrong := kinds[i].Addresses.Holds(options, uri)
-		if wrong != nil {
-			return nil, wrong
+		if wrong != nil && mistake == nil {
+			mistake = wrong
 		}
-		if !ok {
+		if !ok || wrong != nil {
 			continue
 		}
 		path, ok := strings.CutPrefix(key, common.Prefix)
@@ -96,9 +97,12 @@ func (p *Project) holders(ctx context.Context, kinds []provider.Provider, uri st
 		return found, nil
 	}
 	for _, k := range kinds {
-		if _, ok, wrong := k.Addresses.Parse(uri); ok && wrong != nil {
-			return nil, wrong
+		if _, ok, wrong := k.Addresses.Parse(uri); ok && wrong != nil && mistake == nil {
+			mistake = wrong
 		}
+	}
+	if mistake != nil {
+		return nil, mistake
 	}
 	return nil, err
 }
