@@ -148,7 +148,7 @@ func (p *Project) noHolder(kinds []provider.Provider, uri string) error {
 		if err != nil || !ok {
 			continue
 		}
-		return fault.Hinted(fault.NotFound, "Add to the configuration, with what else the datastore needs:\n\n"+p.block(k, a),
+		return fault.Hinted(fault.NotFound, "Add to the configuration, with what else the datastore needs:\n"+p.block(k, a),
 			"no declared datastore holds %s", shownURI(uri))
 	}
 	var forms []string

@@ -158,7 +158,7 @@ func TestNoStoreOfURI(t *testing.T) {
 		p := project(t, taken)
 		_, _, err := p.StoreOfURI(t.Context(), uri)
 		hint := fault.ClassOf(err).Hint
-		_, block, _ := strings.Cut(hint, "\n\n")
+		_, block, _ := strings.Cut(hint, "needs:\n")
 		if fault.CodeOf(err) != fault.NotFound || !strings.Contains(err.Error(), uri) || block != want {
 			t.Errorf("%s: %v\n%s\nwant\n%s", uri, err, block, want)
 			continue
