@@ -78,7 +78,7 @@ func (c *copier) sendRanges(ctx context.Context, call Call, e Entry, po PutOptio
 		return Entry{}, 0, c.dst.wrap(ctx, call, err)
 	}
 	out.Key, out.Size = call.Key, e.Size
-	c.dst.o.Stats.Stored.Add(1)
+	c.dst.stored(out)
 	return out, e.Size, nil
 }
 
