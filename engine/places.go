@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"strings"
 
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/provider"
@@ -29,27 +28,4 @@ func (p *Project) OpenFolder(ctx context.Context, dir string) (*store.Store, err
 		}
 		return store.New(dir, "local", driver, store.Options{Clock: p.e.o.Clock, Redactor: p.e.o.Redactor, Budget: p.budget, Stats: p.stats, Retry: p.e.o.Retry}), nil
 	})
-}
-
-// StoreOfURI returns the declared datastore whose own address is the longest prefix of the URI, and the path in it; nil
-// when none covers it. Stores are opened to learn their address.
-func (p *Project) StoreOfURI(ctx context.Context, uri string) (*store.Store, string, error) {
-	var best *store.Store
-	var rest string
-	var openErr error
-	for _, name := range p.cfg.Names(provider.KindStore) {
-		s, err := p.Store(ctx, name)
-		if err != nil {
-			openErr = err
-			continue
-		}
-		base := s.URI("")
-		if path, ok := strings.CutPrefix(uri, base); ok && base != "" && (best == nil || len(path) < len(rest)) {
-			best, rest = s, path
-		}
-	}
-	if best == nil && openErr != nil {
-		return nil, "", openErr
-	}
-	return best, rest, nil
 }

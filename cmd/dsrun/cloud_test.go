@@ -48,6 +48,9 @@ func TestQuickstartOnS3(t *testing.T) {
 	if got := must(append([]string{"ls", "clean:"}, conf...)...); got != "strikes.jsonl\nsummary.json\n" {
 		t.Errorf("the bucket holds %q", got)
 	}
+	if got := must(append([]string{"ls", "s3://quickstart/clean/"}, conf...)...); got != "strikes.jsonl\nsummary.json\n" {
+		t.Errorf("by its URI the bucket holds %q", got)
+	}
 	// The rows are those of the run on local files, byte for byte.
 	must("run", "quickstart.star")
 	local := must("cat", filepath.Join(dir, "out", "strikes.jsonl"))

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/dsrun/dsrun/engine"
-	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/store"
 )
@@ -37,12 +36,12 @@ func (p *places) open(ctx context.Context, arg string) (place, error) {
 	if isLocal(arg) {
 		return p.local(ctx, arg)
 	}
+	if p.project.IsURI(arg) {
+		return p.uri(ctx, arg)
+	}
 	name, path, ok := strings.Cut(arg, ":")
 	if !ok {
 		return place{}, p.notAPlace(arg)
-	}
-	if strings.HasPrefix(path, "//") {
-		return p.uri(ctx, arg)
 	}
 	s, err := p.project.Store(ctx, name)
 	return place{store: s, path: path}, err
@@ -79,21 +78,13 @@ func (p *places) local(ctx context.Context, arg string) (place, error) {
 	return place{store: s, path: path, local: true}, err
 }
 
-// uri finds the declared datastore whose own address is the longest prefix of the URI.
+// uri finds the declared datastore that holds what a URI names.
 func (p *places) uri(ctx context.Context, uri string) (place, error) {
 	if path, ok := strings.CutPrefix(uri, "file://"); ok {
 		return p.local(ctx, path)
 	}
 	s, path, err := p.project.StoreOfURI(ctx, uri)
-	if err != nil {
-		return place{}, err
-	}
-	if s == nil {
-		scheme, _, _ := strings.Cut(uri, ":")
-		return place{}, fault.Hinted(fault.NotFound, "Declare a datastore that holds it, and give the configuration with -c.",
-			"no declared datastore covers %s:// addresses such as %s", scheme, uri)
-	}
-	return place{store: s, path: path}, nil
+	return place{store: s, path: path}, err
 }
 
 // isPattern reports whether a path is a glob.

@@ -28,6 +28,7 @@ type Provider struct {
 	OpenStore      func(ctx context.Context, env Env, options any) (store.Driver, error)
 	OpenTopic      func(ctx context.Context, env Env, options any) (event.Driver, error)
 	OpenCredential func(ctx context.Context, env Env, options any) (credential.Source, error)
+	Addresses      *Addressing // of a datastore whose objects have URIs: see Addressed
 }
 
 // Env is all that a provider may use of the world.

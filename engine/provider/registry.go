@@ -60,3 +60,14 @@ func (r *Registry) All() []Provider {
 	}
 	return out
 }
+
+// Addressed returns the kinds of datastores that read addresses that begin like this one, in the order of registration.
+func (r *Registry) Addressed(uri string) []Provider {
+	var out []Provider
+	for _, k := range r.keys {
+		if p := r.byKey[k]; p.Addresses != nil && p.Addresses.Reads(uri) {
+			out = append(out, p)
+		}
+	}
+	return out
+}

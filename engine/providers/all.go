@@ -3,14 +3,17 @@ package providers
 
 import (
 	"github.com/dsrun/dsrun/engine/provider"
+	"github.com/dsrun/dsrun/engine/providers/adlsgen1"
 	"github.com/dsrun/dsrun/engine/providers/adlsgen2"
 	"github.com/dsrun/dsrun/engine/providers/azureblob"
 	"github.com/dsrun/dsrun/engine/providers/azurefiles"
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
+	"github.com/dsrun/dsrun/engine/providers/huggingface"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/hdfsauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/hfauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/ociauth"
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
@@ -31,8 +34,10 @@ func All() *provider.Registry {
 		sftp.Provider(),
 		oci.Provider(),
 		webhdfs.Provider(),
+		adlsgen1.Provider(),
 		adlsgen2.Provider(),
 		azurefiles.Provider(),
+		huggingface.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
@@ -43,5 +48,6 @@ func All() *provider.Registry {
 		sftp.CredentialProvider(),
 		ociauth.Provider(),
 		hdfsauth.Provider(),
+		hfauth.Provider(),
 	)
 }

@@ -285,6 +285,12 @@ type Homer interface {
 	Home() string
 }
 
+// URIHolder is a Locator whose addresses can name what only the service can tell, such as the namespace of a tenancy.
+type URIHolder interface {
+	// HoldsURI returns an error when an address that the block seems to hold names another place.
+	HoldsURI(ctx context.Context, uri string) error
+}
+
 // Checker proves that the store exists and that the credential may use it, without changing anything.
 type Checker interface {
 	Check(ctx context.Context) error

@@ -226,6 +226,14 @@ func (o *OverlayDriver) URI(key string) string {
 	return ""
 }
 
+// HoldsURI implements URIHolder with the base's word.
+func (o *OverlayDriver) HoldsURI(ctx context.Context, uri string) error {
+	if h, ok := o.base.(URIHolder); ok {
+		return h.HoldsURI(ctx, uri)
+	}
+	return nil
+}
+
 // Check implements Checker.
 func (o *OverlayDriver) Check(ctx context.Context) error {
 	if err := o.begin(ctx); err != nil {

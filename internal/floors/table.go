@@ -151,6 +151,7 @@ var filePlaces = []string{
 	"engine/providers/memory",
 	"engine/providers/internal/gcpauth/files.go",
 	"engine/providers/internal/databricksauth/files.go",
+	"engine/providers/internal/hfauth/files.go",
 }
 
 func prefixed(prefix string, names ...string) []string {

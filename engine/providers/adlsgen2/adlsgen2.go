@@ -74,7 +74,7 @@ func (o *Options) Fields(f *schema.Fields) {
 
 // Provider returns the datastore kind "adls_gen2".
 func Provider() provider.Provider {
-	return provider.Store("adls_gen2", "Files in a file system of Azure Data Lake Storage Gen2.", Open).With(azureauth.Family)
+	return provider.Addressed(provider.Store("adls_gen2", "Files in a file system of Azure Data Lake Storage Gen2.", Open).With(azureauth.Family), addressing, (*Options).holds)
 }
 
 // Driver is an open file system. It implements store.Driver, Multiparter, UploadLister, Locator and Checker.

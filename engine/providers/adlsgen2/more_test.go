@@ -67,26 +67,29 @@ func TestURI(t *testing.T) {
 	if want := "abfss://raw@examplelake.dfs.core.windows.net/a/b c"; uri != want {
 		t.Errorf("%q, want %q", uri, want)
 	}
-	whole := Location{Account: "examplelake", Filesystem: "raw", Key: "a/b c", Cloud: "public"}
-	for in, want := range map[string]Location{
+	whole := location{"examplelake.dfs.core.windows.net", "raw", "a/b c"}
+	for in, want := range map[string]location{
 		uri: whole,
 		"abfs://raw@examplelake.dfs.core.windows.net/a/b c":     whole,
 		"ABFSS://raw@ExampleLake.dfs.core.windows.net/a/b c":    whole,
 		"azure-dl://examplelake.dfs.core.windows.net/raw/a/b c": whole,
-		"https://examplelake.dfs.core.windows.net/raw/a/b c":    whole,
-		"azure-dl://raw/a/b c":                                  {Filesystem: "raw", Key: "a/b c"},
-		"azure-dl://raw":                                        {Filesystem: "raw"},
-		"abfss://raw@x1y.dfs.core.chinacloudapi.cn/":            {Account: "x1y", Filesystem: "raw", Cloud: "china"},
+		"https://examplelake.dfs.core.windows.net/raw/a/b%20c":  whole,
+		"azure-dl://raw/a/b c":                                  {"", "raw", "a/b c"},
+		"azure-dl://raw":                                        {"", "raw", ""},
+		"abfss://raw@x1y.dfs.core.chinacloudapi.cn/":            {"x1y.dfs.core.chinacloudapi.cn", "raw", ""},
 	} {
-		if got, ok := ParseURI(in); !ok || got != want {
-			t.Errorf("%s: %+v, %v", in, got, ok)
+		if got, ok, err := locate(in); !ok || err != nil || got != want {
+			t.Errorf("%s: %+v, %v, %v", in, got, ok, err)
 		}
 	}
-	for _, in := range []string{"", "raw/a", "azure-dl://", "abfss://examplelake.dfs.core.windows.net/a", "https://examplelake.blob.core.windows.net/raw/a", "https://evil.example/raw",
-		"abfss://raw@.dfs.core.windows.net/a", "azure-dl://examplelake.dfs.core.windows.net", "https://examplelake.dfs.core.windows.net/raw/a?sig=x", "s3://raw/a"} {
-		if got, ok := ParseURI(in); ok {
-			t.Errorf("%q: %+v", in, got)
+	for _, in := range []string{"azure-dl://", "abfss://examplelake.dfs.core.windows.net/a", "https://examplelake.blob.core.windows.net/raw/a", "https://evil.example/raw",
+		"abfss://raw@.dfs.core.windows.net/a", "azure-dl://examplelake.dfs.core.windows.net"} {
+		if got, ok, err := addressing.Parse(in); ok {
+			t.Errorf("%q: %+v, %v", in, got, err)
 		}
+	}
+	if _, ok, err := addressing.Parse("https://examplelake.dfs.core.windows.net/raw/a?sig=x"); !ok || err == nil {
+		t.Errorf("a signature in the address: %v, %v", ok, err)
 	}
 }
 

@@ -71,7 +71,7 @@ func (o *Options) Fields(f *schema.Fields) {
 
 // Provider returns the datastore kind "azure_blob".
 func Provider() provider.Provider {
-	return provider.Store("azure_blob", "Block blobs in a container of Azure Blob storage.", Open).With(azureauth.Family)
+	return provider.Addressed(provider.Store("azure_blob", "Block blobs in a container of Azure Blob storage.", Open).With(azureauth.Family), addressing, (*Options).holds)
 }
 
 func checkAccount(s string) error {

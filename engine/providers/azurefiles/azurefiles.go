@@ -70,7 +70,7 @@ func (o *Options) Fields(f *schema.Fields) {
 
 // Provider returns the datastore kind "azure_files".
 func Provider() provider.Provider {
-	return provider.Store("azure_files", "Files in a share of Azure Files.", Open).With(azureauth.Family)
+	return provider.Addressed(provider.Store("azure_files", "Files in a share of Azure Files.", Open).With(azureauth.Family), addressing, (*Options).holds)
 }
 
 // Driver is an open share. It implements store.Driver, Multiparter, UploadLister, Locator and Checker.

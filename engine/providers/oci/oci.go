@@ -99,7 +99,7 @@ func checkBucket(s string) error {
 
 // Provider returns the datastore kind "oci".
 func Provider() provider.Provider {
-	return provider.Store("oci", "Objects in a bucket of Oracle Cloud's Object Storage.", Open).With(ociauth.Family)
+	return provider.Addressed(provider.Store("oci", "Objects in a bucket of Oracle Cloud's Object Storage.", Open).With(ociauth.Family), addressing, (*Options).holds)
 }
 
 // Driver is an open bucket. It implements store.Driver, Multiparter, UploadLister, Signer, Locator and Checker.

@@ -99,7 +99,7 @@ func (o *Options) Fields(f *schema.Fields) {
 
 // Provider returns the datastore kind "s3".
 func Provider() provider.Provider {
-	return provider.Store("s3", "Objects in a bucket of Amazon S3 or of a service that speaks its protocol.", Open).With(awsauth.Family, awsauth.CompatibleFamily)
+	return provider.Addressed(provider.Store("s3", "Objects in a bucket of Amazon S3 or of a service that speaks its protocol.", Open).With(awsauth.Family, awsauth.CompatibleFamily), addressing, (*Options).holds)
 }
 
 // Driver is an open bucket. It implements store.Driver, Copier, Multiparter, UploadLister, Signer, BatchDeleter, Locator

@@ -72,7 +72,7 @@ func checkHost(host string) error {
 
 // Provider returns the datastore kind "sftp".
 func Provider() provider.Provider {
-	return provider.Store("sftp", "Objects are the files below a folder of an SFTP server.", open).With(Family)
+	return provider.Addressed(provider.Store("sftp", "Objects are the files below a folder of an SFTP server.", open).With(Family), addressing, (*Options).holds)
 }
 
 // Driver is an open folder of a server. It implements store.Driver, Locator, Checker and DirOpener.

@@ -17,7 +17,6 @@ import (
 
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/httpclient"
-	"github.com/dsrun/dsrun/engine/provider/providertest"
 	"github.com/dsrun/dsrun/engine/store"
 	"github.com/dsrun/dsrun/engine/store/storetest"
 	"github.com/dsrun/dsrun/internal/testbed"
@@ -63,7 +62,7 @@ func broken(t *testing.T, h *testbed.HDFS, n int) (*Driver, *faults.Server, []by
 		r.Header.Set("X-Forwarded-Front", r.Host)
 		next.ServeHTTP(w, r)
 	}))
-	d := openWith(t, env(client(t, httpclient.Options{StallTimeout: 10 * time.Second, IdleTimeout: 3 * time.Second}), user(h.User)), Options{Endpoint: f.URL, Root: "/" + rand.Text()})
+	d := openWith(t, env(client(t, httpclient.Options{StallTimeout: 10 * time.Second, IdleTimeout: 3 * time.Second}), user(h.User)), Config{Endpoint: f.URL, Root: "/" + rand.Text()})
 	t.Cleanup(func() { d.Close() })
 	content := make([]byte, n)
 	for i := range content {
@@ -233,7 +232,7 @@ func TestRedirects(t *testing.T) {
 		w.Header().Set("Location", away+"/webhdfs/v1/x?delegation=canary")
 		w.WriteHeader(307)
 	}))
-	d := openWith(t, env(client(t, httpclient.Options{}), user("u")), Options{Endpoint: f.URL, Root: "/"})
+	d := openWith(t, env(client(t, httpclient.Options{}), user("u")), Config{Endpoint: f.URL, Root: "/"})
 	defer d.Close()
 	for what, call := range map[string]func() error{
 		"get": func() error { _, err := d.Get(t.Context(), "k", store.GetOptions{}); return err },
@@ -271,7 +270,7 @@ func TestRedirects(t *testing.T) {
 		{"http://nn:9870", []string{"dn1", "dn2:9864", ".dn.local"}, "http://a.dn.local/webhdfs/v1/x", true},
 		{"http://nn:9870", []string{"dn1", "dn2:9864", ".dn.local"}, "http://nn:9864/webhdfs/v1/x", false},
 	} {
-		d := openWith(t, env(nil, nil), Options{Endpoint: x.base, DataNodes: x.nodes, Root: "/"})
+		d := openWith(t, env(nil, nil), Config{Endpoint: x.base, DataNodes: x.nodes, Root: "/"})
 		u, err := url.Parse(x.to)
 		if err != nil {
 			t.Fatal(err)
@@ -279,44 +278,5 @@ func TestRedirects(t *testing.T) {
 		if got := d.trusted(u); (got == nil) != x.ok {
 			t.Errorf("%s to %s: %v", x.base, x.to, got)
 		}
-	}
-}
-
-func TestProvider(t *testing.T) { providertest.Check(t, Provider()) }
-
-// No secret shows in an error, whatever the cluster or the network does.
-func TestCanary(t *testing.T) {
-	f := faults.New(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(401)
-		io.WriteString(w, `{"RemoteException":{"exception":"SecurityException","message":"Failed to obtain user group information"}}`)
-	}))
-	for what, x := range map[string]faults.Fault{"a refusal": nil, "a reset": faults.Reset(0), "a page": faults.Portal(), "nothing": faults.Empty(), "a redirect": faults.Redirect("http://127.0.0.1:1/webhdfs/v1/x?delegation=" + url.QueryEscape(providertest.CanaryText))} {
-		f.Clear()
-		if x != nil {
-			f.Add(faults.Rule{Fault: x})
-		}
-		providertest.Canary(t, Provider(), env(client(t, httpclient.Options{}), token(providertest.CanaryText)), map[string]string{"endpoint": `"` + f.URL + `"`}, func(ctx context.Context, opened any) error {
-			d := opened.(*Driver)
-			var all []string
-			for _, call := range []func() error{
-				func() error { _, err := d.Stat(ctx, "k", store.Cond{}); return err },
-				func() error { _, err := d.List(ctx, store.Query{}); return err },
-				func() error { _, err := d.Get(ctx, "k", store.GetOptions{}); return err },
-				func() error {
-					_, err := d.Put(ctx, "k", storetest.Bytes([]byte("x")), store.PutOptions{})
-					return err
-				},
-				func() error { return d.Delete(ctx, "k", store.Cond{}) },
-				func() error { return d.Check(ctx) },
-			} {
-				err := call()
-				if err == nil {
-					t.Errorf("%s: no error", what)
-					continue
-				}
-				all = append(all, err.Error(), d.Classify(err).Hint)
-			}
-			return fault.New(fault.Internal, "%s", strings.Join(all, "; "))
-		})
 	}
 }

@@ -1,13 +1,13 @@
 package webhdfs
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"testing"
 
 	"github.com/dsrun/dsrun/engine/clock"
-	"github.com/dsrun/dsrun/engine/credential"
 	"github.com/dsrun/dsrun/engine/httpclient"
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/secret"
@@ -16,12 +16,8 @@ import (
 	"github.com/dsrun/dsrun/internal/testbed"
 )
 
-func user(name string) credential.Source {
-	return credential.Static("test", map[string]secret.String{"user": secret.New(name)}, secret.NewRedactor())
-}
-
-func token(text string) credential.Source {
-	return credential.Static("test", map[string]secret.String{"delegation_token": secret.New(text)}, secret.NewRedactor())
+func user(name string) Login {
+	return func(context.Context, bool) (Who, error) { return Who{Query: []string{"user.name", name}}, nil }
 }
 
 func client(t testing.TB, o httpclient.Options) *http.Client {
@@ -34,14 +30,20 @@ func client(t testing.TB, o httpclient.Options) *http.Client {
 	return c
 }
 
-func env(c *http.Client, cred credential.Source) provider.Env {
-	return provider.Env{Name: "hdfstest", Credential: cred, HTTP: c, Clock: clock.Real, Log: slog.New(slog.DiscardHandler), Redactor: secret.NewRedactor()}
+type world struct {
+	provider.Env
+	login Login
+}
+
+func env(c *http.Client, login Login) world {
+	return world{provider.Env{Name: "hdfstest", HTTP: c, Clock: clock.Real, Log: slog.New(slog.DiscardHandler), Redactor: secret.NewRedactor()}, login}
 }
 
 // openWith opens a driver that the caller closes.
-func openWith(t testing.TB, e provider.Env, o Options) *Driver {
+func openWith(t testing.TB, w world, o Config) *Driver {
 	t.Helper()
-	d, err := Open(t.Context(), e, &o)
+	o.Login = w.login
+	d, err := Open(w.Env, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func TestCluster(t *testing.T) {
 func suite(t *testing.T, h *testbed.HDFS) {
 	c := client(t, httpclient.Options{})
 	open := func(t testing.TB, root string) store.Driver {
-		return openWith(t, env(c, user(h.User)), Options{Endpoint: h.URL, Root: root, DataNodes: []string{h.DataHost}})
+		return openWith(t, env(c, user(h.User)), Config{Endpoint: h.URL, Root: root, DataNodes: []string{h.DataHost}})
 	}
 	skip := map[string]string{}
 	if !testbed.Long() { // a write is seven requests to two Java processes

@@ -127,7 +127,7 @@ func (d *Driver) open(ctx context.Context, key string, s *fileStatus, r *store.R
 	if err != nil {
 		return store.Object{}, err
 	}
-	resp, err := d.exchange(ctx, "GET", u, nil, 0)
+	resp, err := d.passOn(ctx, "GET", u, nil, 0)
 	if err != nil {
 		return store.Object{}, err
 	}

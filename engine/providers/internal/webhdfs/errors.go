@@ -84,20 +84,28 @@ func (d *Driver) Classify(err error) fault.Class {
 	case errors.As(err, &own):
 		return own.Class
 	case errors.As(err, &reply):
-		return reply.class()
+		return d.classOf(reply)
 	case errors.As(err, &network):
 		return netClass(network.Err)
 	}
 	return fault.Plain(err)
 }
 
-func (e *ReplyError) class() fault.Class {
+func (d *Driver) classOf(e *ReplyError) fault.Class {
 	c := fault.Class{Code: codes[e.Exception], Hint: hints[e.Exception]}
+	if code, ok := d.o.Codes[e.Exception]; ok {
+		c.Code = code
+	}
+	if hint, ok := d.o.Hints[e.Exception]; ok {
+		c.Hint = hint
+	}
 	if c.Code == "" {
 		c.Code = codeOf(e.Status)
 	}
 	if e.Status == http.StatusUnauthorized && c.Hint == "" {
-		c.Hint = hints["SecurityException"]
+		if c.Hint = d.o.Hints["SecurityException"]; c.Hint == "" {
+			c.Hint = hints["SecurityException"]
+		}
 	}
 	c.NoRetry = c.Code == fault.ResourceExhausted && e.Status != http.StatusTooManyRequests
 	return c

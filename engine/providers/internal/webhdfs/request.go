@@ -12,56 +12,55 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dsrun/dsrun/engine/credential"
 	"github.com/dsrun/dsrun/engine/fault"
-	"github.com/dsrun/dsrun/engine/providers/internal/hdfsauth"
 )
 
 // send asks the name node for an operation on a path and returns its reply, whose body the caller closes. query are names
-// and values in turn.
+// and values in turn. A token that is refused is renewed once.
 func (d *Driver) send(ctx context.Context, method, path, op string, query ...string) (*http.Response, error) {
-	if err := d.usable(ctx); err != nil {
-		return nil, err
+	resp, bearer, err := d.ask(ctx, false, method, path, op, query)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || bearer == "" {
+		return resp, err
 	}
-	who, err := d.identity(ctx)
-	if err != nil {
-		return nil, err
+	drain(resp)
+	resp, _, err = d.ask(ctx, true, method, path, op, query)
+	return resp, err
+}
+
+func (d *Driver) ask(ctx context.Context, refresh bool, method, path, op string, query []string) (resp *http.Response, bearer string, err error) {
+	if err := d.usable(ctx); err != nil {
+		return nil, "", err
+	}
+	var who Who
+	if d.o.Login != nil {
+		if who, err = d.o.Login(ctx, refresh); err != nil {
+			return nil, "", err
+		}
 	}
 	var q strings.Builder
 	q.WriteString("op=" + op)
-	for i, list := 0, append(query, who...); i+1 < len(list); i += 2 {
+	for i, list := 0, append(query, who.Query...); i+1 < len(list); i += 2 {
 		q.WriteString("&" + list[i] + "=" + escape(list[i+1], false))
 	}
 	raw := strings.TrimSuffix(d.base.EscapedPath(), "/") + "/webhdfs/v1" + escape(path, true)
 	u := &url.URL{Scheme: d.base.Scheme, Host: d.base.Host, RawPath: raw, RawQuery: q.String()}
 	if u.Path, err = url.PathUnescape(raw); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return d.exchange(ctx, method, u, nil, 0)
-}
-
-// identity is who asks, as parameters of a query.
-func (d *Driver) identity(ctx context.Context) ([]string, error) {
-	if d.cred == nil {
-		return nil, nil
-	}
-	v, err := d.cred.Resolve(ctx, credential.Want{})
-	switch {
-	case errors.Is(err, credential.ErrAbsent):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	if t := v.Fields[hdfsauth.FieldToken].Reveal(); t != "" {
-		return []string{"delegation", t}, nil
-	}
-	return []string{"user.name", v.Fields[hdfsauth.FieldUser].Reveal()}, nil
+	resp, err = d.exchange(ctx, method, u, who.Bearer, nil, 0)
+	return resp, who.Bearer, err
 }
 
 // exchange sends one request. size is that of the body, -1 unknown.
-func (d *Driver) exchange(ctx context.Context, method string, u *url.URL, body io.ReadCloser, size int64) (*http.Response, error) {
+func (d *Driver) exchange(ctx context.Context, method string, u *url.URL, bearer string, body io.ReadCloser, size int64) (*http.Response, error) {
 	req := (&http.Request{Method: method, Host: u.Host, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}}).WithContext(ctx)
 	req.Header["Accept-Encoding"], req.Header["User-Agent"] = []string{"identity"}, []string{"dsrun"}
+	if bearer != "" {
+		if ip := net.ParseIP(u.Hostname()); u.Scheme != "https" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return nil, fault.Hinted(fault.InvalidArgument, "Use https in `endpoint`.", "the token would be sent to %s in clear text", u.Host)
+		}
+		req.Header["Authorization"] = []string{"Bearer " + bearer}
+	}
 	if body != nil {
 		req.Body, req.ContentLength = body, size
 		req.Header["Content-Type"] = []string{"application/octet-stream"}
@@ -81,6 +80,19 @@ func (d *Driver) exchange(ctx context.Context, method string, u *url.URL, body i
 		return nil, &NetError{err}
 	}
 	return resp, nil
+}
+
+// passOn sends a request to where a redirect led. The token goes along to the endpoint's own host and port only.
+func (d *Driver) passOn(ctx context.Context, method string, u *url.URL, body io.ReadCloser, size int64) (*http.Response, error) {
+	bearer := ""
+	if d.o.Login != nil && strings.EqualFold(u.Host, d.base.Host) && u.Scheme == d.base.Scheme {
+		who, err := d.o.Login(ctx, false)
+		if err != nil {
+			return nil, err
+		}
+		bearer = who.Bearer
+	}
+	return d.exchange(ctx, method, u, bearer, body, size)
 }
 
 // redirected asks the name node for an operation that a data node does, and returns where. It checks that the address is
@@ -124,6 +136,8 @@ func (d *Driver) trusted(u *url.URL) error {
 		return refuse("it would leave TLS")
 	case u.User != nil || !strings.Contains(u.EscapedPath(), "/webhdfs/v1/"):
 		return refuse("it is no address of WebHDFS")
+	case d.o.SameHost && !strings.EqualFold(u.Host, d.base.Host):
+		return fault.New(fault.PermissionDenied, "the redirect to %s://%s is refused: it leads to another host", u.Scheme, u.Host)
 	}
 	if len(d.o.DataNodes) > 0 {
 		for _, n := range d.o.DataNodes {

@@ -77,7 +77,7 @@ func (d *Driver) upload(ctx context.Context, temp string, body store.Body, modif
 			return nil, err
 		}
 	}
-	resp, err := d.exchange(ctx, "PUT", u, s, s.size)
+	resp, err := d.passOn(ctx, "PUT", u, s, s.size)
 	if own := s.failure(); own != nil && ctx.Err() == nil {
 		if err == nil {
 			resp.Body.Close()
