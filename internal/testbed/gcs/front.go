@@ -87,7 +87,7 @@ func (f *Front) MakeBucket(name string) error {
 
 // target is what a request is about.
 type target struct {
-	xml            bool
+	xml, listing   bool
 	bucket, object string
 	verb           string // what follows an object in the JSON API: "rewriteTo" or "moveTo"
 	dstBucket, dst string
@@ -121,6 +121,7 @@ func parse(r *http.Request) (t target, ok bool) {
 	t.bucket = parts[0]
 	if parts[1] == "o" {
 		t.object = parts[2]
+		t.listing = !t.xml && !upload && parts[2] == ""
 		switch t.verb = parts[3]; t.verb {
 		case "rewriteTo", "copyTo": // /b/BUCKET/o/OBJECT
 			t.dstBucket, t.dst = parts[5], parts[7]
@@ -148,6 +149,8 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.multipart(w, r, t)
 	case t.xml && (r.Method == "PUT" || r.Method == "DELETE"):
 		f.plain(w, r, t)
+	case r.Method == "GET" && t.listing:
+		f.list(w, r, t)
 	case r.Method == "GET" || r.Method == "HEAD":
 		if t.object == "" || f.holds(w, r, t.bucket, t.object, q.Get("generation"), first(q.Get("ifGenerationMatch"), r.Header.Get("X-Goog-If-Generation-Match"))) {
 			f.proxy.ServeHTTP(w, r)
@@ -221,6 +224,13 @@ func (f *Front) answered(resp *http.Response) error {
 		resp.Body.Close()
 		body, kind := text(t.xml, 404, "notFound", code, message)
 		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		resp.Header.Set("Content-Type", kind)
+		resp.Header.Set("Content-Length", fmt.Sprint(len(body)))
+	case strings.HasPrefix(resp.Header.Get("Content-Range"), "bytes 0--1/"): // of nothing
+		body, kind := text(true, 416, "", "InvalidRange", "The requested range cannot be satisfied.")
+		resp.Body.Close()
+		resp.StatusCode, resp.Status, resp.Body, resp.ContentLength = 416, "416 Requested Range Not Satisfiable", io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		resp.Header.Set("Content-Range", "bytes */0")
 		resp.Header.Set("Content-Type", kind)
 		resp.Header.Set("Content-Length", fmt.Sprint(len(body)))
 	case resp.Request.Method == "DELETE" && resp.StatusCode == 200:
