@@ -8,6 +8,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/azurefiles"
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
+	"github.com/dsrun/dsrun/engine/providers/gcs"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/gcpauth"
@@ -28,6 +29,7 @@ func All() *provider.Registry {
 		local.Provider(),
 		memory.Provider(),
 		s3.Provider(),
+		gcs.Provider(openGCSXML),
 		azureblob.Provider(),
 		sftp.Provider(),
 		oci.Provider(),

@@ -120,14 +120,7 @@ func (d *Driver) hint(e *ReplyError) string {
 	bucket := d.o.Bucket
 	switch {
 	case e.bucketAbsent:
-		project, location := d.o.Project, d.o.Location
-		if project == "" {
-			project = "PROJECT"
-		}
-		if location == "" {
-			location = "LOCATION"
-		}
-		return fmt.Sprintf("Correct `bucket`, make it with `gcloud storage buckets create gs://%s --project=%s --location=%s`, or set create_if_not_exists.", bucket, project, location)
+		return d.o.BucketHint()
 	case e.Status == http.StatusUnauthorized && d.cred == nil:
 		return "The bucket is not public: use a credential with another method than anonymous."
 	case e.Status == http.StatusUnauthorized:
@@ -143,6 +136,18 @@ func (d *Driver) hint(e *ReplyError) string {
 		return "The endpoint redirects elsewhere, which is not followed, since tokens are for one host: set `endpoint` to where the service is."
 	}
 	return ""
+}
+
+// BucketHint says what to do where the bucket does not exist.
+func (o *Options) BucketHint() string {
+	project, location := o.Project, o.Location
+	if project == "" {
+		project = "PROJECT"
+	}
+	if location == "" {
+		location = "LOCATION"
+	}
+	return fmt.Sprintf("Correct `bucket`, make it with `gcloud storage buckets create gs://%s --project=%s --location=%s`, or set create_if_not_exists.", o.Bucket, project, location)
 }
 
 // roleOf is the least of the predefined roles that has a permission.

@@ -122,7 +122,7 @@ func Provider(xml OpenXML) provider.Provider {
 
 // openXML hands over to the driver of the XML API what that API has.
 func openXML(ctx context.Context, env provider.Env, o *Options, xml OpenXML) (store.Driver, error) {
-	for name, value := range map[string]string{"user_project": o.UserProject, "kms_key_name": o.KMSKeyName, "location": o.Location} {
+	for name, value := range map[string]string{"user_project": o.UserProject, "kms_key_name": o.KMSKeyName, "project": o.Project, "location": o.Location} {
 		if value != "" {
 			return nil, fault.Hinted(fault.InvalidArgument, "Use a credential that gives a token (a service account), or remove it.", "%s cannot be had with an HMAC key", name)
 		}
@@ -211,14 +211,24 @@ func (d *Driver) Close() error {
 }
 
 // URI implements store.Locator.
-func (d *Driver) URI(key string) string { return "gs://" + d.o.Bucket + "/" + key }
+func (d *Driver) URI(key string) string { return URI(d.o.Bucket, key) }
 
-// Home implements store.Homer. All of Google's addresses are one service.
-func (d *Driver) Home() string {
-	if h := strings.ToLower(d.base.Hostname()); h == "googleapis.com" || strings.HasSuffix(h, ".googleapis.com") {
+// URI is the address of an object.
+func URI(bucket, key string) string { return "gs://" + bucket + "/" + key }
+
+// Home implements store.Homer.
+func (d *Driver) Home() string { return Home(d.base.String()) }
+
+// Home names the service at an endpoint. All of Google's addresses are one service.
+func Home(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return endpoint
+	}
+	if h := strings.ToLower(u.Hostname()); h == "" || h == "googleapis.com" || strings.HasSuffix(h, ".googleapis.com") {
 		return ""
 	}
-	return strings.ToLower(d.base.Host)
+	return strings.ToLower(u.Host)
 }
 
 // String names the bucket; it keeps %v of a driver free of everything else.

@@ -65,7 +65,7 @@ func (d *Driver) begin(ctx context.Context, key string, o store.PutOptions, size
 	r := d.xmlRequest("storage.multipartUploads.create", "POST", u.Name, "uploads", "")
 	x.headers(r)
 	r.set("X-Goog-Storage-Class", d.o.StorageClass)
-	r.set("X-Goog-Acl", xmlACL(d.o.PredefinedACL))
+	r.set("X-Goog-Acl", XMLACL(d.o.PredefinedACL))
 	r.set("X-Goog-Encryption-Kms-Key-Name", d.o.KMSKeyName)
 	var res struct {
 		UploadID string `xml:"UploadId"`
@@ -88,8 +88,8 @@ func (d *Driver) begin(ctx context.Context, key string, o store.PutOptions, size
 	return u, nil
 }
 
-// xmlACL is the XML API's name of a predefined ACL of the JSON API: "publicRead" is "public-read".
-func xmlACL(s string) string {
+// XMLACL is the XML API's name of a predefined ACL of the JSON API: "publicRead" is "public-read".
+func XMLACL(s string) string {
 	var b strings.Builder
 	for _, c := range s {
 		if c >= 'A' && c <= 'Z' {
