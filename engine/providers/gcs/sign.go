@@ -2,11 +2,10 @@ package gcs
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
-
-	"net/url"
 
 	"cloud.google.com/go/storage"
 
@@ -41,7 +40,11 @@ func (d *Driver) SignURL(ctx context.Context, key string, o store.SignOptions) (
 	if err != nil {
 		return "", err
 	}
-	opts := &storage.SignedURLOptions{GoogleAccessID: email, SignBytes: sign, Method: o.Method, Expires: d.clock.Now().Add(o.Expires), Scheme: storage.SigningSchemeV4,
+	end := d.clock.Now().Add(o.Expires)
+	if o.Expires < maxSigned {
+		end = end.Add(500 * time.Millisecond) // the life is counted from a moment later, in whole seconds
+	}
+	opts := &storage.SignedURLOptions{GoogleAccessID: email, SignBytes: sign, Method: o.Method, Expires: end, Scheme: storage.SigningSchemeV4,
 		Hostname: d.base.Host, Insecure: d.base.Scheme == "http"}
 	if d.o.UserProject != "" {
 		opts.QueryParameters = url.Values{"userProject": {d.o.UserProject}}

@@ -80,6 +80,9 @@ func (f *Front) copy(w http.ResponseWriter, r *http.Request, t target) {
 	case err != nil:
 		refuse(w, r, 503, "backendError", "", err.Error())
 		return
+	case src == nil && !f.bucketThere(t.bucket):
+		refuse(w, r, 404, "notFound", "", "The specified bucket does not exist.")
+		return
 	case src == nil:
 		refuse(w, r, 404, "notFound", "", "No such object: "+t.bucket+"/"+t.object)
 		return
