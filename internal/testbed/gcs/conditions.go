@@ -116,7 +116,7 @@ func (f *Front) copy(w http.ResponseWriter, r *http.Request, t target) {
 	}
 	gone.Body.Close()
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	_, _ = w.Write(done.Resource)
+	_, _ = w.Write(f.links(done.Resource, r.Host))
 }
 
 // plain does the XML API's simple PUT and DELETE, which signed URLs are for.

@@ -6,6 +6,7 @@ package gcs
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
@@ -48,6 +49,7 @@ func New(behind string) (*Front, error) {
 			refuse(w, r, 503, "backendError", "ServiceUnavailable", err.Error())
 		}
 	}, Rewrite: func(p *httputil.ProxyRequest) {
+		p.Out = p.Out.WithContext(context.WithValue(p.Out.Context(), hostKey{}, p.In.Host))
 		p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = u.Scheme, u.Host, u.Host
 	}, ModifyResponse: f.answered}
 	return f, nil
@@ -95,7 +97,7 @@ type target struct {
 
 func parse(r *http.Request) (t target, ok bool) {
 	path := r.URL.EscapedPath()
-	rest, is := strings.CutPrefix(path, "/storage/v1/b")
+	rest, is := strings.CutPrefix(strings.TrimPrefix(path, "/download"), "/storage/v1/b")
 	up, upload := strings.CutPrefix(path, "/upload/storage/v1/b/")
 	var parts []string
 	switch {
@@ -212,6 +214,13 @@ func (f *Front) allowed(w http.ResponseWriter, r *http.Request, t target) bool {
 	return false
 }
 
+type hostKey struct{}
+
+// links lets the links in a description of objects lead here instead of to the server behind.
+func (f *Front) links(b []byte, host string) []byte {
+	return bytes.ReplaceAll(b, []byte(f.behind.String()+"/"), []byte("http://"+host+"/"))
+}
+
 // answered puts the service's words on replies of the server behind.
 func (f *Front) answered(resp *http.Response) error {
 	t, _ := parse(resp.Request)
@@ -238,6 +247,16 @@ func (f *Front) answered(resp *http.Response) error {
 		resp.StatusCode, resp.Status, resp.Body, resp.ContentLength = 204, "204 No Content", http.NoBody, 0
 		resp.Header.Del("Content-Length")
 		resp.Header.Del("Content-Type")
+	case resp.StatusCode == 200 && !t.xml && strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") && resp.Request.URL.Query().Get("alt") != "media":
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil {
+			return err
+		}
+		host, _ := resp.Request.Context().Value(hostKey{}).(string)
+		body = f.links(body, host)
+		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		resp.Header.Set("Content-Length", fmt.Sprint(len(body)))
 	}
 	return nil
 }

@@ -103,5 +103,6 @@ func (f *Front) list(w http.ResponseWriter, r *http.Request, t target) {
 		out["prefixes"] = prefixes
 	}
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	_ = json.NewEncoder(w).Encode(out)
+	text, _ := json.Marshal(out)
+	_, _ = w.Write(f.links(text, r.Host))
 }
