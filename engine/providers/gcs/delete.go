@@ -10,8 +10,7 @@ import (
 	"github.com/dsrun/dsrun/engine/store"
 )
 
-// Delete implements store.Driver. There is no batch: the service counts each object of one as a request, and does them
-// no faster than so many requests at once.
+// Delete implements store.Driver. There is no batch: it would save connections, which are kept here, and no request.
 func (d *Driver) Delete(ctx context.Context, key string, c store.Cond) error {
 	if err := checkKey(key); err != nil {
 		return err

@@ -418,6 +418,13 @@ func TestOptionsOnTheWire(t *testing.T) {
 	if _, err := d.Put(ctx, hidden("k"), held("x"), store.PutOptions{}); !fault.Is(err, fault.InvalidArgument) {
 		t.Errorf("a name of ours: %v", err)
 	}
+	long := strings.Repeat("k", maxKey)
+	if _, err := d.Begin(ctx, long, store.PutOptions{IfAbsent: true}, 1); !fault.Is(err, fault.InvalidArgument) || !strings.Contains(err.Error(), "more than 1000") {
+		t.Errorf("a key that leaves no room to hide: %v", err)
+	}
+	if u, err := d.Begin(ctx, long, store.PutOptions{}, 1); err != nil || u.Abort(ctx) != nil {
+		t.Errorf("a long key without a condition: %v", err)
+	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%v %+v %#v", d, d, d)
 	if strings.Contains(b.String(), goodToken) || d.URI("a/b") != "gs://"+d.o.Bucket+"/a/b" {
@@ -427,5 +434,58 @@ func TestOptionsOnTheWire(t *testing.T) {
 		if got := Home(endpoint); got != home {
 			t.Errorf("%s is %q", endpoint, got)
 		}
+	}
+}
+
+// In a bucket that keeps versions, an old generation can be read, copied and removed, and nothing else is.
+func TestVersions(t *testing.T) {
+	f := newFront(t)
+	s := httptest.NewServer(f)
+	defer s.Close()
+	d := openWith(t, env(client(t, httpclient.Options{}), token1(goodToken)), Options{Bucket: "kept", Endpoint: s.URL})
+	defer d.Close()
+	ctx := t.Context()
+	create := &request{action: "storage.buckets.create", method: "POST", path: "/storage/v1/b", query: []string{"project", "p"}}
+	if err := create.encode(map[string]any{"name": "kept", "versioning": map[string]bool{"enabled": true}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.text(ctx, create); err != nil {
+		t.Fatal(err)
+	}
+	old, err := d.Put(ctx, "k", held("old"), store.PutOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	young, err := d.Put(ctx, "k", held("young"), store.PutOptions{IfMatch: old.ETag})
+	if err != nil || young.Version == old.Version {
+		t.Fatal(young, err)
+	}
+	holdsText := func(key, version, want string) {
+		t.Helper()
+		x, err := d.Get(ctx, key, store.GetOptions{Version: version})
+		if err != nil {
+			t.Errorf("%s %s: %v", key, version, err)
+			return
+		}
+		defer x.Body.Close()
+		if b, err := io.ReadAll(x.Body); err != nil || string(b) != want {
+			t.Errorf("%s %s: %q, %v", key, version, b, err)
+		}
+	}
+	holdsText("k", "", "young")
+	holdsText("k", old.Version, "old")
+	if e, err := d.Stat(ctx, "k", store.Cond{Version: old.Version}); err != nil || e.Size != 3 {
+		t.Error(e, err)
+	}
+	if _, err := d.CopyFrom(ctx, d, "k", "copy", store.CopyOptions{Size: 3, SrcVersion: old.Version}); err != nil {
+		t.Error(err)
+	}
+	holdsText("copy", "", "old")
+	if err := d.Delete(ctx, "k", store.Cond{Version: old.Version}); err != nil {
+		t.Error(err)
+	}
+	holdsText("k", "", "young")
+	if _, err := d.Stat(ctx, "k", store.Cond{Version: old.Version}); d.Classify(err).Code != fault.NotFound {
+		t.Errorf("a version that was removed: %v", err)
 	}
 }

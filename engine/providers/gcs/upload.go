@@ -268,11 +268,11 @@ func (u *upload) Commit(ctx context.Context, parts []store.Part) (store.Entry, e
 	r := u.request("storage.multipartUploads.create and storage.objects.create", "POST")
 	r.body = block(text)
 	r.set("Content-Type", "application/xml")
-	var res struct{ Key, ETag string }
+	var res struct{ ETag string } // not every key can stand in XML
 	resp, err := u.d.xml(ctx, r, "CompleteMultipartUploadResult", &res)
 	switch {
-	case err == nil && (res.ETag == "" || res.Key != u.Name):
-		return store.Entry{}, notGCS(resp, "it names no object")
+	case err == nil && res.ETag == "":
+		return store.Entry{}, notGCS(resp, "it has no ETag")
 	case gone(err) && crc == nil || err != nil && !gone(err):
 		return store.Entry{}, err
 	}
