@@ -127,6 +127,8 @@ func (d *Driver) hint(e *ReplyError) string {
 		return fmt.Sprintf("The service does not take the token%s: it has expired or was revoked, or the account is disabled.", d.whose())
 	case e.Code == "userProjectMissing" || e.Code == "UserProjectMissing":
 		return "Set `user_project`: requests to this bucket are paid by who makes them."
+	case e.Code == "retentionPolicyNotMet" || e.Code == "objectUnderActiveHold":
+		return "The bucket retains its objects for a time. A large object that must not exist yet is renamed at the end, which such a bucket refuses: allow overwriting, since the bucket itself refuses to overwrite what it retains."
 	case e.Status == http.StatusForbidden && e.class().Code == fault.PermissionDenied:
 		return fmt.Sprintf("Allow %s%s, with `gcloud storage buckets add-iam-policy-binding gs://%s --member=serviceAccount:EMAIL --role=%s`.", e.Action, d.whom(), bucket, roleOf(e.Action))
 	case e.Code == "EntityTooSmall":

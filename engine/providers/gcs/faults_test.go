@@ -331,6 +331,20 @@ func TestLostCompletion(t *testing.T) {
 	}
 }
 
+// A bucket that retains its objects cannot rename one: the person reads what can be done.
+func TestRetention(t *testing.T) {
+	d, f, _, _ := broken(t, 1)
+	u, p := onePart(t, d, store.PutOptions{IfAbsent: true})
+	f.Add(faults.Rule{Match: faults.On("POST", "moveTo"), Fault: faults.Answer(403, map[string]string{"Content-Type": "application/json"}, `{"error":{"code":403,"message":"Object is subject to bucket's retention policy","errors":[{"reason":"retentionPolicyNotMet"}]}}`)})
+	_, err := u.Commit(t.Context(), []store.Part{p})
+	if c := d.Classify(err); c.Code != fault.PermissionDenied || !strings.Contains(c.Hint, "allow overwriting") {
+		t.Errorf("%v: %+v", err, c)
+	}
+	if err := u.Abort(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // The loser of a race of conditional uploads in parts leaves nothing behind.
 func TestLostRace(t *testing.T) {
 	d, _, k, _ := broken(t, 1)
