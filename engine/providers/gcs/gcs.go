@@ -137,14 +137,14 @@ func openXML(ctx context.Context, env provider.Env, o *Options, xml OpenXML) (st
 
 // Driver is an open bucket. It implements store.Driver, Copier, Multiparter, UploadLister, Signer, Locator and Checker.
 type Driver struct {
-	o      Options
-	base   *url.URL
-	caps   store.Caps
-	http   *http.Client
-	cred   credential.Source // nil: anonymous
-	clock  clock.Clock
-	log    *slog.Logger
-	env    provider.Env
+	o     Options
+	base  *url.URL
+	caps  store.Caps
+	http  *http.Client
+	cred  credential.Source // nil: anonymous
+	clock clock.Clock
+	log   *slog.Logger
+
 	own    bool // http has a connection pool of its own
 	closed atomic.Bool
 
@@ -159,7 +159,7 @@ type Driver struct {
 
 // Open opens a bucket. Nothing is asked of the service yet.
 func Open(_ context.Context, env provider.Env, o *Options) (store.Driver, error) {
-	d := &Driver{o: *o, cred: env.Credential, clock: env.Clock, log: env.Log, env: env}
+	d := &Driver{o: *o, cred: env.Credential, clock: env.Clock, log: env.Log}
 	if d.clock == nil {
 		d.clock = clock.Real
 	}

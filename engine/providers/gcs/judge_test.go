@@ -19,7 +19,7 @@ func TestJudge(t *testing.T) {
 	python := testbed.Program(t, "judge-gcs")
 	f := newFront(t)
 	s := faults.New(t, f)
-	d := openWith(t, env(client(t, httpclient.Options{}), token1(goodToken)), Options{Bucket: bucket(t, f), Endpoint: s.URL})
+	d := openWith(t, env(client(t, httpclient.Options{}), bearer(goodToken)), Options{Bucket: bucket(t, f), Endpoint: s.URL})
 	defer d.Close()
 	attrs := store.Attributes{ContentType: "text/x-judged", ContentDisposition: "inline", CacheControl: "no-cache", ContentLanguage: "de",
 		User: map[string]string{"origin": "dsrun", "word": "grün"}, Modified: time.Date(2001, 2, 3, 4, 5, 6, 789, time.UTC)}

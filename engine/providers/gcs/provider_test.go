@@ -48,7 +48,7 @@ func TestCanary(t *testing.T) {
 		if x != nil {
 			f.Add(faults.Rule{Fault: x})
 		}
-		e := env(client(t, httpclient.Options{}), token1(providertest.CanaryText))
+		e := env(client(t, httpclient.Options{}), bearer(providertest.CanaryText))
 		providertest.Canary(t, Provider(noXML), e, map[string]string{"endpoint": `"` + f.URL + `"`}, func(ctx context.Context, opened any) error {
 			d := opened.(*Driver)
 			var all []string
@@ -162,7 +162,7 @@ func TestAnonymous(t *testing.T) {
 	s := faults.New(t, f)
 	name := bucket(t, f)
 	c := client(t, httpclient.Options{})
-	owner := openWith(t, env(c, token1(goodToken)), Options{Bucket: name, Endpoint: s.URL})
+	owner := openWith(t, env(c, bearer(goodToken)), Options{Bucket: name, Endpoint: s.URL})
 	defer owner.Close()
 	if _, err := owner.Put(t.Context(), "k", held("x"), store.PutOptions{}); err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func TestRemedies(t *testing.T) {
 	f := newFront(t)
 	s := faults.New(t, f)
 	c := client(t, httpclient.Options{})
-	d := openWith(t, env(c, token1(goodToken)), Options{Bucket: "no-such-bucket", Endpoint: s.URL, Project: "example", Location: "europe-west3"})
+	d := openWith(t, env(c, bearer(goodToken)), Options{Bucket: "no-such-bucket", Endpoint: s.URL, Project: "example", Location: "europe-west3"})
 	defer d.Close()
 	for what, err := range everyCall(t.Context(), d) {
 		if c := d.Classify(err); c.Code != fault.NotFound || !strings.Contains(c.Hint, "gcloud storage buckets create gs://no-such-bucket --project=example --location=europe-west3") || c.RequestID == "" && what != "copy" {
@@ -234,7 +234,7 @@ func TestCreateBucket(t *testing.T) {
 	s := faults.New(t, f)
 	c := client(t, httpclient.Options{})
 	name := "made-" + strings.ToLower(rand.Text()[:10])
-	d := openWith(t, env(c, token1(goodToken)), Options{Bucket: name, Endpoint: s.URL, CreateIfNotExists: true, StorageClass: "NEARLINE", Location: "europe-west3"})
+	d := openWith(t, env(c, bearer(goodToken)), Options{Bucket: name, Endpoint: s.URL, CreateIfNotExists: true, StorageClass: "NEARLINE", Location: "europe-west3"})
 	defer d.Close()
 	if p, err := d.List(t.Context(), store.Query{}); err != nil || len(p.Entries) > 0 {
 		t.Errorf("a bucket that the first write makes: %+v, %v", p, err)
@@ -353,7 +353,7 @@ func TestSignedURLs(t *testing.T) {
 	if _, err := d.SignURL(t.Context(), "a/../b", store.SignOptions{Method: "GET", Expires: time.Minute}); !fault.Is(err, fault.InvalidArgument) {
 		t.Errorf("a key that programs would change: %v", err)
 	}
-	other := openWith(t, env(client(t, httpclient.Options{}), token1(goodToken)), d.o)
+	other := openWith(t, env(client(t, httpclient.Options{}), bearer(goodToken)), d.o)
 	defer other.Close()
 	if _, err := other.SignURL(t.Context(), "k", store.SignOptions{Method: "GET", Expires: time.Minute}); !fault.Is(err, fault.Unimplemented) || fault.ClassOf(err).Hint == "" {
 		t.Errorf("a token cannot sign: %v", err)
@@ -364,7 +364,7 @@ func TestSignedURLs(t *testing.T) {
 func TestOptionsOnTheWire(t *testing.T) {
 	f := newFront(t)
 	s := faults.New(t, f)
-	d := openWith(t, env(client(t, httpclient.Options{}), token1(goodToken)), Options{Bucket: bucket(t, f), Endpoint: s.URL, UserProject: "payer", KMSKeyName: "projects/p/locations/l/keyRings/r/cryptoKeys/k",
+	d := openWith(t, env(client(t, httpclient.Options{}), bearer(goodToken)), Options{Bucket: bucket(t, f), Endpoint: s.URL, UserProject: "payer", KMSKeyName: "projects/p/locations/l/keyRings/r/cryptoKeys/k",
 		StorageClass: "COLDLINE", PredefinedACL: "bucketOwnerRead"})
 	defer d.Close()
 	ctx := t.Context()
@@ -442,7 +442,7 @@ func TestVersions(t *testing.T) {
 	f := newFront(t)
 	s := httptest.NewServer(f)
 	defer s.Close()
-	d := openWith(t, env(client(t, httpclient.Options{}), token1(goodToken)), Options{Bucket: "kept", Endpoint: s.URL})
+	d := openWith(t, env(client(t, httpclient.Options{}), bearer(goodToken)), Options{Bucket: "kept", Endpoint: s.URL})
 	defer d.Close()
 	ctx := t.Context()
 	create := &request{action: "storage.buckets.create", method: "POST", path: "/storage/v1/b", query: []string{"project", "p"}}

@@ -21,8 +21,8 @@ import (
 
 const goodToken = "ya29.testbed-token"
 
-// token1 is a credential of an access token.
-func token1(s string) credential.Source {
+// bearer is a credential of an access token.
+func bearer(s string) credential.Source {
 	return credential.Static("test", map[string]secret.String{"access_token": secret.New(s)}, secret.NewRedactor())
 }
 
@@ -81,10 +81,10 @@ func TestStore(t *testing.T) {
 	c := client(t, httpclient.Options{})
 	storetest.Run(t, storetest.Harness{
 		Open: func(t testing.TB) store.Driver {
-			return openWith(t, env(c, token1(goodToken)), Options{Bucket: bucket(t, f), Endpoint: s.URL})
+			return openWith(t, env(c, bearer(goodToken)), Options{Bucket: bucket(t, f), Endpoint: s.URL})
 		},
 		Again: func(t testing.TB, d store.Driver) store.Driver {
-			return openWith(t, env(c, token1(goodToken)), d.(*Driver).o)
+			return openWith(t, env(c, bearer(goodToken)), d.(*Driver).o)
 		},
 		Idle:      func() { c.CloseIdleConnections(); s.CloseClientConnections(); f.Close() },
 		InProcess: true,
