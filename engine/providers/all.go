@@ -10,8 +10,10 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/huggingface"
+	"github.com/dsrun/dsrun/engine/providers/gcs"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/gcpauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/hdfsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/hfauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/ociauth"
@@ -30,6 +32,7 @@ func All() *provider.Registry {
 		local.Provider(),
 		memory.Provider(),
 		s3.Provider(),
+		gcs.Provider(openGCSXML),
 		azureblob.Provider(),
 		sftp.Provider(),
 		oci.Provider(),
@@ -45,6 +48,7 @@ func All() *provider.Registry {
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
 		azureauth.Provider(),
+		gcpauth.Provider(),
 		sftp.CredentialProvider(),
 		ociauth.Provider(),
 		hdfsauth.Provider(),

@@ -24,7 +24,7 @@ import (
 const (
 	adcName = "GOOGLE_APPLICATION_CREDENTIALS"
 	adcHint = "Set GCS_KEY and GCS_SECRET to an HMAC key (Cloud Storage only), or set up application default credentials with `gcloud auth application-default login` " +
-		"(https://cloud.google.com/docs/authentication/application-default-credentials), or declare a credential block."
+		"(https://cloud.google.com/docs/authentication/application-default-credentials), or declare a credential block; for what is public, one with `method = \"anonymous\"`."
 )
 
 // defaults is the method "default": a chain whose failure names what can be set.
@@ -143,12 +143,21 @@ func (w *world) fromFile(ctx context.Context, path string, must bool, want crede
 		"%s: credentials of the type %q are not supported", path, m.Type)
 }
 
-// metadata is the service account of the machine (Compute Engine, GKE, Cloud Run). That nothing answers means that there
-// is none. Its client may reach the metadata address and gives up soon.
+// metadata is the service account of the machine (Compute Engine, GKE, Cloud Run).
 func (w *world) metadata(ctx context.Context, want credential.Want) (credential.Value, error) {
+	body, err := w.askMetadata(ctx, "token?scopes="+url.QueryEscape(scope(want)))
+	if err != nil {
+		return credential.Value{}, err
+	}
+	return w.bearer("metadata server", body)
+}
+
+// askMetadata asks the metadata server about the machine's service account. That nothing answers means that there is
+// none. Its client may reach the metadata address and gives up soon.
+func (w *world) askMetadata(ctx context.Context, what string) ([]byte, error) {
 	const address = "169.254.169.254"
 	if strings.EqualFold(w.getenv("NO_GCE_CHECK"), "true") {
-		return credential.Value{}, absent("metadata server (NO_GCE_CHECK)")
+		return nil, absent("metadata server (NO_GCE_CHECK)")
 	}
 	host := w.getenv("GCE_METADATA_HOST")
 	if host == "" {
@@ -157,9 +166,9 @@ func (w *world) metadata(ctx context.Context, want credential.Want) (credential.
 	client := mustClient(httpclient.Options{Name: w.env.Name, StrictRedirects: true, ConnectTimeout: time.Second, StallTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second,
 		AllowAddrs: []netip.Prefix{netip.MustParsePrefix(address + "/32")}})
 	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+"/computeMetadata/v1/instance/service-accounts/default/token?scopes="+url.QueryEscape(scope(want)), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+"/computeMetadata/v1/instance/service-accounts/default/"+what, nil)
 	if err != nil {
-		return credential.Value{}, fault.New(fault.InvalidArgument, "GCE_METADATA_HOST is not the name of a host")
+		return nil, fault.New(fault.InvalidArgument, "GCE_METADATA_HOST is not the name of a host")
 	}
 	req.Header.Set("Metadata-Flavor", "Google")
 	head, body, err := w.send(client, "metadata server", req)
@@ -167,18 +176,18 @@ func (w *world) metadata(ctx context.Context, want credential.Want) (credential.
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		return credential.Value{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	case errors.As(err, &dial) && dial.Op == "dial", errors.Is(err, context.DeadlineExceeded):
-		return credential.Value{}, absent("metadata server")
+		return nil, absent("metadata server")
 	case fault.Is(err, fault.NotFound):
-		return credential.Value{}, absent("the machine's service account")
+		return nil, absent("the machine's service account")
 	default:
-		return credential.Value{}, err
+		return nil, err
 	}
 	if head.Get("Metadata-Flavor") != "Google" { // another cloud's, or a proxy
-		return credential.Value{}, absent("metadata server of Google")
+		return nil, absent("metadata server of Google")
 	}
-	return w.bearer("metadata server", body)
+	return body, nil
 }
 
 func absent(what string) error { return fmt.Errorf("%s: %w", what, credential.ErrAbsent) }

@@ -188,3 +188,10 @@ func (s *tokens) check(form url.Values, now func() time.Time) (string, error) {
 	}
 	return c.Scope, nil
 }
+
+// signs reports whether sign is that of the private key of the tests.
+func signs(sign func([]byte) ([]byte, error)) bool {
+	sig, err := sign([]byte("what is signed"))
+	sum := sha256.Sum256([]byte("what is signed"))
+	return err == nil && rsa.VerifyPKCS1v15(&private().PublicKey, crypto.SHA256, sum[:], sig) == nil
+}

@@ -66,7 +66,9 @@ func Provider() provider.Provider {
 type source struct {
 	credential.Source
 	anonymous bool
-	key       *key // the service account's own, or nil
+	hmac      bool
+	key       *key   // the service account's own, or nil
+	sign      signer // nil where it stands for no service account
 }
 
 func (s *source) Anonymous() bool { return s.anonymous }
@@ -79,7 +81,7 @@ func open(_ context.Context, env provider.Env, o *Options) (credential.Source, e
 	case methodAnonymous:
 		return &source{Source: credential.Static(name+", requests without a token", nil, nil), anonymous: true}, nil
 	case methodHMAC:
-		return &source{Source: credential.Static(name, hmacFields(o.AccessID, o.Secret), env.Redactor)}, nil
+		return &source{Source: credential.Static(name, hmacFields(o.AccessID, o.Secret), env.Redactor), hmac: true}, nil
 	case methodToken:
 		return &source{Source: credential.Static(name, map[string]secret.String{FieldToken: o.AccessToken}, env.Redactor)}, nil
 	case methodKey:
@@ -95,7 +97,7 @@ func open(_ context.Context, env provider.Env, o *Options) (credential.Source, e
 		if err != nil {
 			return nil, err
 		}
-		return &source{key: k, Source: w.cached(credential.From(name+": "+k.ClientEmail, func(ctx context.Context, want credential.Want) (credential.Value, error) {
+		return &source{key: k, sign: k.signer, Source: w.cached(credential.From(name+": "+k.ClientEmail, func(ctx context.Context, want credential.Want) (credential.Value, error) {
 			return w.keyToken(ctx, k, want)
 		}))}, nil
 	case methodImpersonate:
@@ -103,9 +105,13 @@ func open(_ context.Context, env provider.Env, o *Options) (credential.Source, e
 		if err != nil {
 			return nil, err
 		}
-		return &source{Source: w.cached(&impersonated{w: w, base: base, step: name + ": " + o.Target, target: o.Target})}, nil
+		return &source{Source: w.cached(&impersonated{w: w, base: base, step: name + ": " + o.Target, target: o.Target}),
+			sign: func(ctx context.Context) (string, func([]byte) ([]byte, error), error) {
+				return o.Target, w.signBlob(ctx, base, o.Target), nil
+			}}, nil
 	}
-	return &source{Source: w.cached(w.chain())}, nil
+	chain := w.cached(w.chain())
+	return &source{Source: chain, hmac: w.getenv("GCS_KEY") != "" && w.getenv("GCS_SECRET") != "", sign: w.ambientSigner(chain)}, nil
 }
 
 func hmacFields(id string, sec secret.String) map[string]secret.String {

@@ -32,16 +32,6 @@ func Anonymous(src credential.Source) bool {
 	return ok && a.Anonymous()
 }
 
-// Signer returns the e-mail address of the service account whose private key a source holds, and a function that signs
-// (RS256) with that key, as signed URLs need it; ok is false where the source holds no private key.
-func Signer(src credential.Source) (email string, sign func([]byte) ([]byte, error), ok bool) {
-	s, is := src.(*source)
-	if !is || s.key == nil {
-		return "", nil, false
-	}
-	return s.key.ClientEmail, s.key.sign, true
-}
-
 // WithToken calls fn with a token for the scope, and once more with a new one when fn's error is Unauthenticated: the
 // service has refused the token before the end of its life.
 func WithToken(ctx context.Context, src credential.Source, scope string, fn func(token string) error) error {

@@ -81,8 +81,8 @@ func TestServiceAccount(t *testing.T) {
 		if err != nil || fmt.Sprint(seen) != "[ya29.token-3 ya29.token-4]" {
 			t.Errorf("%v, %v", seen, err)
 		}
-		if who, sign, ok := Signer(s); !ok || who != email || sign == nil {
-			t.Errorf("no signer: %s", who)
+		if who, sign, err := SignerOf(t.Context(), s); err != nil || who != email || !signs(sign) {
+			t.Errorf("no signer: %s, %v", who, err)
 		}
 	}
 }

@@ -20,8 +20,8 @@ import (
 
 // key is a service account's key file.
 type key struct {
-	ClientEmail, PrivateKeyID, TokenURI string
-	private                             *rsa.PrivateKey
+	ClientEmail, PrivateKeyID, TokenURI, Project string
+	private                                      *rsa.PrivateKey
 }
 
 // keyFields are what a key file holds; all of them must be there.
@@ -54,7 +54,7 @@ func (w *world) parseKey(where, text string) (*key, error) {
 	if !tokenURL(get("token_uri")) {
 		return nil, fault.Hinted(fault.InvalidArgument, keyFileHint, "%s: invalid credentials format: token_uri is not an https URL", where)
 	}
-	k := &key{ClientEmail: get("client_email"), PrivateKeyID: get("private_key_id"), TokenURI: get("token_uri")}
+	k := &key{ClientEmail: get("client_email"), PrivateKeyID: get("private_key_id"), TokenURI: get("token_uri"), Project: get("project_id")}
 	block, _ := pem.Decode([]byte(get("private_key")))
 	if block != nil {
 		if p, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
