@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 	"sync"
@@ -94,6 +95,13 @@ func (s *Server) Allow(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tokens[token] = true
+}
+
+// Revoke lets a token in no more.
+func (s *Server) Revoke(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tokens, token)
 }
 
 // Principal lets a service principal get tokens.
@@ -187,16 +195,18 @@ func (c *call) route() *failure {
 	return fail(404, "ENDPOINT_NOT_FOUND", "No API found for '%s %s'", c.r.Method, p)
 }
 
-// token is the client credentials grant of RFC 6749.
+// token is the client credentials grant of RFC 6749. Name and secret are taken as that has them, form-encoded, as
+// Databricks's SDK for Go sends them, and as they are, as that for Python does.
 func (c *call) token() *failure {
 	id, secret, ok := c.r.BasicAuth()
+	plain, _ := url.QueryUnescape(secret)
 	c.s.mu.Lock()
 	want, known := c.s.secrets[id]
 	c.s.mu.Unlock()
 	c.r.ParseForm()
 	c.w.Header().Set("Content-Type", "application/json")
 	switch {
-	case !ok || !known || want != secret:
+	case !ok || !known || want != secret && want != plain:
 		c.w.WriteHeader(401)
 		c.w.Write([]byte(`{"error":"invalid_client","error_description":"Client authentication failed"}`))
 		return nil
