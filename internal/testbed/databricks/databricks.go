@@ -37,6 +37,8 @@ type Server struct {
 	NoURLs     string        // reason for which presigned URLs are refused, such as FILES_API_API_IS_NOT_ENABLED
 	URLLife    time.Duration // of presigned URLs; 0 means as asked
 	Page       int           // entries of a page of a directory; 0 means as asked
+	Persist    int           // bytes of a chunk of GCP's form that are kept at most, in multiples of 256 KiB; 0 means all
+	HandleLife time.Duration // of a handle of DBFS that is not used
 
 	mu      sync.Mutex
 	tokens  map[string]bool
@@ -45,7 +47,8 @@ type Server struct {
 	uploads map[string]*upload
 	handles map[int64]*handle
 	serial  int64
-	silent  int // that many puts answer well and store nothing
+	silent  int    // that many writes answer well and store nothing
+	key     string // signs URLs
 }
 
 type node struct {
@@ -59,7 +62,6 @@ type upload struct {
 	overwrite bool
 	parts     map[int]part
 	data      []byte // of the resumable form
-	secret    string
 	done      bool
 }
 
@@ -71,11 +73,12 @@ type part struct {
 type handle struct {
 	path string
 	data []byte
+	used time.Time
 }
 
 // New returns a fake with the volume /Volumes/main/default/vol, an empty DBFS, and nobody who may use it.
 func New() *Server {
-	s := &Server{tokens: map[string]bool{}, secrets: map[string]string{}, tree: map[string]*node{}, uploads: map[string]*upload{}, handles: map[int64]*handle{}}
+	s := &Server{tokens: map[string]bool{}, secrets: map[string]string{}, tree: map[string]*node{}, uploads: map[string]*upload{}, handles: map[int64]*handle{}, key: rand.Text(), HandleLife: 10 * time.Minute}
 	s.Volume("/Volumes/main/default/vol")
 	s.tree["dbfs:/"] = &node{dir: true, modified: time.Now()}
 	return s
@@ -111,7 +114,7 @@ func (s *Server) Principal(id, secret string) {
 	s.secrets[id] = secret
 }
 
-// FailSilently makes the next n single puts answer well and store nothing.
+// FailSilently makes the next n writes of files in volumes answer well and store nothing.
 func (s *Server) FailSilently(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

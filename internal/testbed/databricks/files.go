@@ -46,6 +46,8 @@ func (c *call) file(p string) *failure {
 			return c.initiate(p, q.Get("overwrite") != "false")
 		case "complete-upload":
 			return c.complete(p, q.Get("session_token"), q.Get("upload_type"))
+		case "abort-upload":
+			return c.abort(p, q.Get("session_token"), q.Get("upload_type"))
 		}
 	}
 	return fail(400, "INVALID_PARAMETER_VALUE", "Unknown action")
@@ -61,10 +63,15 @@ func (c *call) read(p string) *failure {
 	case n.dir:
 		return fail(409, "INVALID_STATE", "The path is a directory")
 	}
-	if t, err := http.ParseTime(c.r.Header.Get("If-Unmodified-Since")); err == nil && n.modified.Truncate(time.Second).After(t) {
+	return serve(c.w, c.r, p, n)
+}
+
+// serve answers GET and HEAD of a file.
+func serve(w http.ResponseWriter, r *http.Request, p string, n *node) *failure {
+	if t, err := http.ParseTime(r.Header.Get("If-Unmodified-Since")); err == nil && n.modified.Truncate(time.Second).After(t) {
 		return fail(412, "FAILED_PRECONDITION", "The file was modified since.")
 	}
-	h := c.w.Header()
+	h := w.Header()
 	t := mime.TypeByExtension(path.Ext(p))
 	if t == "" {
 		t = "application/octet-stream"
@@ -73,8 +80,8 @@ func (c *call) read(p string) *failure {
 	h.Set("Last-Modified", n.modified.UTC().Format(http.TimeFormat))
 	h.Set("Accept-Ranges", "bytes")
 	off, end, size := int64(0), int64(len(n.data)), int64(len(n.data))
-	if r, ok := strings.CutPrefix(c.r.Header.Get("Range"), "bytes="); ok && c.r.Method == "GET" {
-		a, b, _ := strings.Cut(r, "-")
+	if span, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes="); ok && r.Method == "GET" {
+		a, b, _ := strings.Cut(span, "-")
 		x, errA := strconv.ParseInt(a, 10, 64)
 		y, errB := strconv.ParseInt(b, 10, 64)
 		switch {
@@ -91,19 +98,23 @@ func (c *call) read(p string) *failure {
 		}
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", off, end-1, size))
 		h.Set("Content-Length", fmt.Sprint(end-off))
-		c.w.WriteHeader(206)
+		w.WriteHeader(206)
 	} else {
 		h.Set("Content-Length", fmt.Sprint(size))
-		c.w.WriteHeader(200)
+		w.WriteHeader(200)
 	}
-	if c.r.Method == "GET" {
-		c.w.Write(n.data[off:end])
+	if r.Method == "GET" {
+		w.Write(n.data[off:end])
 	}
 	return nil
 }
 
 // store makes p hold data, if it may. The caller holds the lock.
 func (s *Server) store(p string, data []byte, overwrite bool) *failure {
+	if s.silent > 0 {
+		s.silent--
+		return nil
+	}
 	if f := s.parent(p); f != nil {
 		return f
 	}
@@ -136,9 +147,7 @@ func (c *call) put(p string, overwrite bool) *failure {
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	if c.s.silent > 0 {
-		c.s.silent--
-	} else if f := c.s.store(p, data, overwrite); f != nil {
+	if f := c.s.store(p, data, overwrite); f != nil {
 		return f
 	}
 	c.w.WriteHeader(204)
@@ -253,7 +262,7 @@ func (c *call) initiate(p string, overwrite bool) *failure {
 		return fail(409, "ALREADY_EXISTS", "The file being created already exists.")
 	}
 	id := "session-" + rand.Text()
-	c.s.uploads[id] = &upload{path: p, overwrite: overwrite, parts: map[int]part{}, secret: rand.Text()}
+	c.s.uploads[id] = &upload{path: p, overwrite: overwrite, parts: map[int]part{}}
 	form := "multipart_upload"
 	if c.s.Resumable {
 		form = "resumable_upload"
@@ -297,6 +306,17 @@ func (c *call) complete(p, id, kind string) *failure {
 		return f
 	}
 	u.done, u.parts = true, nil
+	return c.answer(map[string]any{})
+}
+
+func (c *call) abort(p, id, kind string) *failure {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	u := c.s.uploads[id]
+	if u == nil || u.done || u.path != p || kind != "multipart" || c.s.Resumable {
+		return fail(404, "NOT_FOUND", "The upload session does not exist.")
+	}
+	delete(c.s.uploads, id)
 	return c.answer(map[string]any{})
 }
 
