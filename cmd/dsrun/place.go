@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dsrun/dsrun/engine"
@@ -41,7 +42,8 @@ func (p *places) open(ctx context.Context, arg string) (place, error) {
 	if !ok {
 		return place{}, p.notAPlace(arg)
 	}
-	if strings.HasPrefix(path, "//") {
+	// Databricks's addresses have one slash.
+	if strings.HasPrefix(path, "//") || name == "dbfs" && strings.HasPrefix(path, "/") && !slices.Contains(p.project.Config().Names(provider.KindStore), name) {
 		return p.uri(ctx, arg)
 	}
 	s, err := p.project.Store(ctx, name)
@@ -89,9 +91,10 @@ func (p *places) uri(ctx context.Context, uri string) (place, error) {
 		return place{}, err
 	}
 	if s == nil {
-		scheme, _, _ := strings.Cut(uri, ":")
+		scheme, rest, _ := strings.Cut(uri, ":")
+		slashes := rest[:len(rest)-len(strings.TrimLeft(rest, "/"))]
 		return place{}, fault.Hinted(fault.NotFound, "Declare a datastore that holds it, and give the configuration with -c.",
-			"no declared datastore covers %s:// addresses such as %s", scheme, uri)
+			"no declared datastore covers %s:%s addresses such as %s", scheme, slashes[:min(len(slashes), 2)], uri)
 	}
 	return place{store: s, path: path}, nil
 }

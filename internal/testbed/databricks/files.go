@@ -142,8 +142,8 @@ func (c *call) put(p string, overwrite bool) *failure {
 		return fail(400, "INVALID_PARAMETER_VALUE", "The content is too large")
 	}
 	data, err := io.ReadAll(c.r.Body)
-	if err != nil {
-		return fail(400, "INVALID_PARAMETER_VALUE", "The body ended early")
+	if err != nil { // the client hung up
+		panic(http.ErrAbortHandler)
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -283,7 +283,10 @@ func (c *call) complete(p, id, kind string) *failure {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	u := c.s.uploads[id]
-	if u == nil || u.done || u.path != p {
+	if u != nil && u.done && u.path == p { // completing is idempotent
+		return c.answer(map[string]any{})
+	}
+	if u == nil || u.path != p {
 		return fail(404, "NOT_FOUND", "The upload session does not exist.")
 	}
 	var data []byte

@@ -99,7 +99,7 @@ func (s *Server) Storage() http.Handler {
 		q := r.URL.Query()
 		data, err := io.ReadAll(r.Body)
 		if err != nil {
-			return
+			panic(http.ErrAbortHandler)
 		}
 		xml := func(status int, code, message string) {
 			w.Header().Set("Content-Type", "application/xml")
