@@ -127,7 +127,10 @@ func (c *client) decode(ctx context.Context, r *request, v any) (*http.Response,
 		return nil, err
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReplyText+1))
+	var buf bytes.Buffer
+	buf.Grow(int(min(max(resp.ContentLength, 0), maxReplyText)) + bytes.MinRead)
+	_, err = buf.ReadFrom(io.LimitReader(resp.Body, maxReplyText+1))
+	b := buf.Bytes()
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil, context.Cause(ctx)
@@ -142,7 +145,7 @@ func (c *client) decode(ctx context.Context, r *request, v any) (*http.Response,
 	var x struct {
 		Code json.RawMessage `json:"error_code"`
 	}
-	if json.Unmarshal(b, &x) == nil && len(x.Code) > 0 {
+	if bytes.Contains(b, []byte(`"error_code"`)) && json.Unmarshal(b, &x) == nil && len(x.Code) > 0 {
 		return nil, fault.New(fault.Unavailable, "a reply of success holds an error: %s", strings.Trim(string(x.Code), `"`))
 	}
 	return resp, nil
