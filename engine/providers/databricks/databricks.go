@@ -79,6 +79,7 @@ func Provider() provider.Provider {
 // client is what both kinds of files need of the workspace.
 type client struct {
 	base   *url.URL
+	lost   error  // why there is no base
 	root   string // without "dbfs:" and without a slash at its end; "" for the top of DBFS
 	http   *http.Client
 	cred   credential.Source
@@ -119,14 +120,15 @@ func Open(ctx context.Context, env provider.Env, o *Options) (store.Driver, erro
 	if host == "" {
 		host = databricksauth.Host(ctx, env.Credential)
 	}
-	if host == "" {
-		return nil, fault.Hinted(fault.InvalidArgument, "Set `host` of the datastore or of its credential, or DATABRICKS_HOST.", "the workspace is not known")
+	if host == "" { // said by the first call: what is opened need not be used
+		c.base, c.lost = &url.URL{}, fault.Hinted(fault.InvalidArgument, "Set `host` of the datastore or of its credential, or DATABRICKS_HOST.", "the workspace is not known")
+	} else {
+		base, err := databricksauth.BaseURL(host)
+		if err != nil {
+			return nil, err
+		}
+		c.base = base
 	}
-	base, err := databricksauth.BaseURL(host)
-	if err != nil {
-		return nil, err
-	}
-	c.base = base
 	root, volume := splitPath(o.Path)
 	c.root = root
 	if !volume {
@@ -155,6 +157,9 @@ func (c *client) GoString() string { return c.String() }
 func (c *client) usable(ctx context.Context) error {
 	if c.closed.Load() {
 		return fault.New(fault.FailedPrecondition, "the store is closed")
+	}
+	if c.lost != nil {
+		return c.lost
 	}
 	return context.Cause(ctx)
 }

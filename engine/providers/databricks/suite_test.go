@@ -14,6 +14,7 @@ import (
 	"github.com/dsrun/dsrun/engine/secret"
 	"github.com/dsrun/dsrun/engine/store"
 	"github.com/dsrun/dsrun/engine/store/storetest"
+	"github.com/dsrun/dsrun/internal/testbed"
 	fake "github.com/dsrun/dsrun/internal/testbed/databricks"
 )
 
@@ -68,7 +69,7 @@ func workspace(t testing.TB, set func(f *fake.Server)) (f *fake.Server, url stri
 }
 
 // suite runs storetest; each store is a folder of its own below top.
-func suite(t *testing.T, top string, set func(f *fake.Server), open func(d store.Driver)) {
+func suite(t *testing.T, top string, set func(f *fake.Server), open func(d store.Driver), skip map[string]string) {
 	f, url, idle := workspace(t, set)
 	c := client1(t, httpclient.Options{})
 	at := func(t testing.TB, path string) store.Driver {
@@ -79,6 +80,7 @@ func suite(t *testing.T, top string, set func(f *fake.Server), open func(d store
 		return d
 	}
 	storetest.Run(t, storetest.Harness{
+		Skip: skip,
 		Open: func(t testing.TB) store.Driver { return at(t, top+rand.Text()) },
 		Again: func(t testing.TB, d store.Driver) store.Driver {
 			switch d := d.(type) {
@@ -102,10 +104,18 @@ func suite(t *testing.T, top string, set func(f *fake.Server), open func(d store
 // aside takes parts side by side, as the host of a workspace on AWS or Azure tells it.
 func aside(d store.Driver) { d.(*Driver).caps.Part.Sequential = false }
 
-func TestVolumes(t *testing.T) { suite(t, volume+"/", nil, aside) }
+func TestVolumes(t *testing.T) { suite(t, volume+"/", nil, aside, nil) }
 
 func TestVolumesOfGoogle(t *testing.T) {
-	suite(t, volume+"/", func(f *fake.Server) { f.Resumable, f.Persist, f.Page = true, 1<<20, 7 }, nil)
+	suite(t, volume+"/", func(f *fake.Server) { f.Resumable, f.Persist, f.Page = true, 1<<20, 7 }, nil, nil)
 }
 
-func TestDBFS(t *testing.T) { suite(t, "dbfs:/", nil, nil) }
+func TestDBFS(t *testing.T) {
+	skip := map[string]string{}
+	if !testbed.Long() { // each MiB is a request of JSON, and a look
+		for _, name := range []string{"Store/LargeUploads", "Store/Copy", "Load/LargeObjectInFlatMemory"} {
+			skip[name] = "it takes long by blocks of 1 MiB in JSON: at full figures only (DSRUN_TEST_LONG=1)"
+		}
+	}
+	suite(t, "dbfs:/", nil, nil, skip)
+}

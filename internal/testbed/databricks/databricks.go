@@ -38,7 +38,6 @@ type Server struct {
 	URLLife    time.Duration // of presigned URLs; 0 means as asked
 	Page       int           // entries of a page of a directory; 0 means as asked
 	Persist    int           // bytes of a chunk of GCP's form that are kept at most, in multiples of 256 KiB; 0 means all
-	HandleLife time.Duration // of a handle of DBFS that is not used
 
 	mu      sync.Mutex
 	tokens  map[string]bool
@@ -73,12 +72,11 @@ type part struct {
 type handle struct {
 	path string
 	data []byte
-	used time.Time
 }
 
 // New returns a fake with the volume /Volumes/main/default/vol, an empty DBFS, and nobody who may use it.
 func New() *Server {
-	s := &Server{tokens: map[string]bool{}, secrets: map[string]string{}, tree: map[string]*node{}, uploads: map[string]*upload{}, handles: map[int64]*handle{}, key: rand.Text(), HandleLife: 10 * time.Minute}
+	s := &Server{tokens: map[string]bool{}, secrets: map[string]string{}, tree: map[string]*node{}, uploads: map[string]*upload{}, handles: map[int64]*handle{}, key: rand.Text()}
 	s.Volume("/Volumes/main/default/vol")
 	s.tree["dbfs:/"] = &node{dir: true, modified: time.Now()}
 	return s
@@ -119,6 +117,13 @@ func (s *Server) FailSilently(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.silent = n
+}
+
+// ExpireHandles ends the handles of DBFS, as ten idle minutes do.
+func (s *Server) ExpireHandles() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.handles)
 }
 
 // Uploads returns how many uploads are neither completed nor aborted.

@@ -113,16 +113,14 @@ func (c *call) dbfs(op string) *failure {
 			return f
 		}
 		s.serial++
-		s.handles[s.serial] = &handle{path: x.Path, used: time.Now()}
+		s.handles[s.serial] = &handle{path: x.Path}
 		s.tree[x.Path] = &node{modified: time.Now()} // visible and empty until it is closed
 		return c.answer(map[string]any{"handle": s.serial})
 	case "add-block", "close":
 		h := s.handles[x.Handle]
-		if h == nil || time.Since(h.used) > s.HandleLife {
-			delete(s.handles, x.Handle)
+		if h == nil {
 			return fail(404, "RESOURCE_DOES_NOT_EXIST", "No stream with handle %d", x.Handle)
 		}
-		h.used = time.Now()
 		if op == "add-block" {
 			b, err := base64.StdEncoding.DecodeString(x.Data)
 			if err != nil || len(b) > MaxBlock {
