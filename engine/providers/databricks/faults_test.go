@@ -401,3 +401,61 @@ func TestUploadFaults(t *testing.T) {
 		}
 	}
 }
+
+// What DBFS gives is counted, and no reply of another makes a block.
+func TestBlockFaults(t *testing.T) {
+	t.Parallel()
+	d := broken(t, "dbfs:/faults", 3<<20+5, nil)
+	replace := func(old, new string) faults.Fault {
+		return faults.Edit(func(b []byte) []byte { return []byte(strings.Replace(string(b), old, new, 1)) })
+	}
+	for what, x := range map[string]expectation{
+		"cut":            {faults.Cut(1000), []fault.Code{fault.Unavailable}},
+		"clean end":      {faults.CleanEnd(1000), []fault.Code{fault.Unavailable}},
+		"a web page":     {faults.Portal(), []fault.Code{fault.Unavailable}},
+		"nothing":        {faults.Empty(), []fault.Code{fault.Unavailable}},
+		"{}":             {faults.Answer(200, nil, "{}"), []fault.Code{fault.Unavailable}},
+		"fewer bytes":    {faults.Answer(200, nil, `{"bytes_read":3,"data":"YWJj"}`), []fault.Code{fault.DataLoss}},
+		"another number": {replace(`"bytes_read":1048576`, `"bytes_read":1048575`), []fault.Code{fault.DataLoss}},
+		"no base64":      {replace(`"data":"`, `"data":"*`), []fault.Code{fault.Unavailable}},
+		"too large":      {faults.Answer(400, nil, `{"error_code":"MAX_READ_SIZE_EXCEEDED","message":"x"}`), []fault.Code{fault.InvalidArgument}},
+		"a stall":        {faults.StallBody(1000), []fault.Code{fault.DeadlineExceeded}},
+	} {
+		for _, n := range []int{0, 1} { // the first block, or a later one
+			d.clear()
+			seen := 0
+			d.ws.Add(faults.Rule{Match: func(r *http.Request) bool {
+				if strings.HasSuffix(r.URL.Path, "/dbfs/read") {
+					seen++
+					return seen > n && r.URL.Query().Get("length") == "1048576"
+				}
+				return false
+			}, Fault: x.fault})
+			begun := time.Now()
+			if b, err := read(t.Context(), d, "big", store.GetOptions{}); err == nil {
+				t.Errorf("%s: %d bytes and no error", what, len(b))
+			} else {
+				x.meets(t, d, what, begun, err)
+			}
+		}
+	}
+	d.clear()
+	if b, err := read(t.Context(), d, "big", store.GetOptions{}); err != nil || !bytes.Equal(b, d.content) {
+		t.Errorf("without a fault: %d bytes, %v", len(b), err)
+	}
+	for what, x := range map[string]faults.Fault{"a web page": faults.Portal(), "nothing": faults.Empty(), "no answer": faults.ResetHead(), "null": faults.Answer(200, nil, "null")} {
+		for _, op := range []string{"put", "mkdirs", "create", "add-block", "close", "get-status", "move"} {
+			d.clear()
+			d.ws.Add(faults.Rule{Match: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/dbfs/"+op) }, Fault: x})
+			size := 2 << 20
+			if op == "put" {
+				size = 10
+			}
+			if e, err := d.Put(t.Context(), what+op+"/new", held(make([]byte, size)), store.PutOptions{}); err == nil && !(op == "move" && what == "no answer") {
+				t.Errorf("%s for %s: %+v", what, op, e)
+			} else if err != nil && !d.Classify(err).Retryable() {
+				t.Errorf("%s for %s: %v", what, op, err)
+			}
+		}
+	}
+}

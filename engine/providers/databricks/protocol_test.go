@@ -182,8 +182,16 @@ func TestRefusedToken(t *testing.T) {
 	d.clear()
 	d.ws.Add(faults.Rule{Fault: faults.Answer(403, nil, `{"error_code":403,"message":"Invalid access token."}`)})
 	_, err = d.List(t.Context(), store.Query{})
-	if c := d.Classify(err); c.Code != fault.Unauthenticated || !strings.Contains(c.Hint, "test") || strings.Contains(err.Error(), pat) {
-		t.Errorf("%v: %v, %q", c.Code, err, c.Hint)
+	_, err2 := d.Stat(t.Context(), "k", store.Cond{})
+	for _, err := range []error{err, err2} {
+		if c := d.Classify(err); c.Code != fault.Unauthenticated || !strings.Contains(c.Hint, "test") || strings.Contains(err.Error(), pat) {
+			t.Errorf("%v: %v, %q", c.Code, err, c.Hint)
+		}
+	}
+	d.clear()
+	d.ws.Add(faults.Rule{Fault: faults.Answer(403, nil, `{"error_code":"PERMISSION_DENIED","message":"User does not have READ VOLUME"}`)})
+	if _, err := d.Stat(t.Context(), "k", store.Cond{}); d.Classify(err).Code != fault.PermissionDenied || !strings.Contains(err.Error(), "User does not have") || !strings.Contains(d.Classify(err).Hint, "READ VOLUME") {
+		t.Errorf("%v, %q", err, d.Classify(err).Hint)
 	}
 }
 

@@ -73,7 +73,18 @@ func (d *Driver) Stat(ctx context.Context, key string, c store.Cond) (store.Entr
 	if err := checkKey(key); err != nil {
 		return store.Entry{}, err
 	}
-	resp, err := d.do(ctx, &request{method: "HEAD", path: files(d.path(key))})
+	head := &request{method: "HEAD", path: files(d.path(key))}
+	resp, err := d.do(ctx, head)
+	var reply *ReplyError
+	if errors.As(err, &reply) && reply.Status == http.StatusForbidden {
+		// A HEAD has no body to say why, such as that the token has ended. A GET of one byte has.
+		if why, e := d.do(ctx, &request{method: "GET", path: head.path, ranged: "bytes=0-0"}); e == nil {
+			azurerest.Drain(why)
+			resp, err = d.do(ctx, head)
+		} else if !errors.As(e, &reply) || reply.Status != http.StatusRequestedRangeNotSatisfiable {
+			err = e
+		}
+	}
 	if err != nil {
 		return store.Entry{}, d.absent(ctx, key, err)
 	}
