@@ -369,6 +369,17 @@ func TestBlocks(t *testing.T) {
 	if err != nil || len(x) != 0 {
 		t.Errorf("left are %v, %v", x, err)
 	}
+	d.clear()
+	top := openWith(t, env(client1(t, httpclient.Options{}), token(pat)), Options{Host: d.ws.URL, Path: "dbfs:/"})
+	if _, err := top.Put(t.Context(), "k", held(young), store.PutOptions{}); err != nil {
+		t.Errorf("put at the top: %v", err)
+	}
+	if p, err := top.List(t.Context(), store.Query{Delimiter: "/"}); err != nil || len(p.Entries) != 1 || len(p.Prefixes) != 1 || p.Prefixes[0] != "x/" {
+		t.Errorf("the top has %+v, %v", p, err)
+	}
+	if err := errors.Join(top.Delete(t.Context(), "k", store.Cond{}), top.(store.Checker).Check(t.Context())); err != nil {
+		t.Error(err)
+	}
 	// A path of a volume is refused with a hint.
 	d.clear()
 	d.ws.Add(faults.Rule{Fault: faults.Answer(403, nil, `{"error_code":"PERMISSION_DENIED","message":"No operations allowed on this path"}`)})

@@ -41,8 +41,9 @@ type Server struct {
 
 	mu      sync.Mutex
 	tokens  map[string]bool
-	secrets map[string]string // of service principals, by client id
-	tree    map[string]*node  // by absolute path; DBFS's below "dbfs:"
+	secrets map[string]string          // of service principals, by client id
+	tree    map[string]*node           // by absolute path; DBFS's begin with "dbfs:", which is its top
+	names   map[string]map[string]bool // the paths in each folder
 	uploads map[string]*upload
 	handles map[int64]*handle
 	serial  int64
@@ -76,9 +77,9 @@ type handle struct {
 
 // New returns a fake with the volume /Volumes/main/default/vol, an empty DBFS, and nobody who may use it.
 func New() *Server {
-	s := &Server{tokens: map[string]bool{}, secrets: map[string]string{}, tree: map[string]*node{}, uploads: map[string]*upload{}, handles: map[int64]*handle{}, key: rand.Text()}
+	s := &Server{tokens: map[string]bool{}, secrets: map[string]string{}, tree: map[string]*node{}, names: map[string]map[string]bool{}, uploads: map[string]*upload{}, handles: map[int64]*handle{}, key: rand.Text()}
 	s.Volume("/Volumes/main/default/vol")
-	s.tree["dbfs:/"] = &node{dir: true, modified: time.Now()}
+	s.set("dbfs:", &node{dir: true, modified: time.Now()})
 	return s
 }
 
@@ -87,7 +88,25 @@ func (s *Server) Volume(p string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ; p != "/"; p = path.Dir(p) {
-		s.tree[p] = &node{dir: true, modified: time.Now()}
+		s.set(p, &node{dir: true, modified: time.Now()})
+	}
+}
+
+// set and drop change the tree. The caller holds the lock.
+func (s *Server) set(p string, n *node) {
+	s.tree[p] = n
+	dir := path.Dir(p)
+	if s.names[dir] == nil {
+		s.names[dir] = map[string]bool{}
+	}
+	s.names[dir][p] = true
+}
+
+func (s *Server) drop(p string) {
+	delete(s.tree, p)
+	delete(s.names[path.Dir(p)], p)
+	if len(s.names[p]) == 0 {
+		delete(s.names, p)
 	}
 }
 

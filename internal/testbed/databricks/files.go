@@ -37,7 +37,7 @@ func (c *call) file(p string) *failure {
 		if n == nil || n.dir {
 			return fail(404, "NOT_FOUND", "The file being accessed is not found.")
 		}
-		delete(c.s.tree, p)
+		c.s.drop(p)
 		c.w.WriteHeader(204)
 		return nil
 	case "POST":
@@ -123,7 +123,7 @@ func (s *Server) store(p string, data []byte, overwrite bool) *failure {
 	} else if n != nil && !overwrite {
 		return fail(409, "ALREADY_EXISTS", "The file being created already exists.")
 	}
-	s.tree[p] = &node{data: data, modified: time.Now()}
+	s.set(p, &node{data: data, modified: time.Now()})
 	return nil
 }
 
@@ -177,7 +177,7 @@ func (c *call) directory(p string) *failure {
 			missing = append(missing, d)
 		}
 		for _, d := range missing {
-			c.s.tree[d] = &node{dir: true, modified: time.Now()}
+			c.s.set(d, &node{dir: true, modified: time.Now()})
 		}
 		c.w.WriteHeader(204)
 		return nil
@@ -190,17 +190,15 @@ func (c *call) directory(p string) *failure {
 		c.w.WriteHeader(200)
 		return nil
 	case "DELETE":
-		for k := range c.s.tree {
-			if strings.HasPrefix(k, p+"/") {
-				f := fail(400, "INVALID_PARAMETER_VALUE", "The directory is not empty.")
-				f.reason = "FILES_API_DIRECTORY_IS_NOT_EMPTY"
-				return f
-			}
+		if len(c.s.names[p]) > 0 {
+			f := fail(400, "INVALID_PARAMETER_VALUE", "The directory is not empty.")
+			f.reason = "FILES_API_DIRECTORY_IS_NOT_EMPTY"
+			return f
 		}
 		if strings.Count(p, "/") <= 4 {
 			return fail(400, "INVALID_PARAMETER_VALUE", "The root of a volume cannot be deleted")
 		}
-		delete(c.s.tree, p)
+		c.s.drop(p)
 		c.w.WriteHeader(204)
 		return nil
 	case "GET":
@@ -226,8 +224,8 @@ func (c *call) list(p string) *failure {
 		after = string(b)
 	}
 	var names []string
-	for k := range c.s.tree {
-		if path.Dir(k) == p && k > after {
+	for k := range c.s.names[p] {
+		if k > after {
 			names = append(names, k)
 		}
 	}
