@@ -7,6 +7,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/adlsgen2"
 	"github.com/dsrun/dsrun/engine/providers/azureblob"
 	"github.com/dsrun/dsrun/engine/providers/azurefiles"
+	"github.com/dsrun/dsrun/engine/providers/databricks"
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/huggingface"
@@ -14,6 +15,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/gcpauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/databricksauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/hdfsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/hfauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/ociauth"
@@ -41,6 +43,7 @@ func All() *provider.Registry {
 		adlsgen2.Provider(),
 		azurefiles.Provider(),
 		huggingface.Provider(),
+		databricks.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
@@ -53,5 +56,6 @@ func All() *provider.Registry {
 		ociauth.Provider(),
 		hdfsauth.Provider(),
 		hfauth.Provider(),
+		databricksauth.Provider(),
 	)
 }

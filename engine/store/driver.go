@@ -189,6 +189,8 @@ type CopyOptions struct {
 
 // Multiparter uploads in parts.
 type Multiparter interface {
+	// Begin may return an error that Classify calls Unimplemented, when parts are not possible here and now: Store then
+	// stores the object in one Put.
 	Begin(ctx context.Context, key string, o PutOptions, size int64) (Upload, error)
 	// Resume continues an upload from Upload.State of another process.
 	Resume(ctx context.Context, state []byte) (Upload, error)
@@ -200,7 +202,7 @@ type Upload interface {
 	Part(ctx context.Context, n int, off int64, body Body) (Part, error)
 	// Parts lists the parts that the server has.
 	Parts(ctx context.Context) ([]Part, error)
-	// State is all that Resume needs. It holds no secret.
+	// State is all that Resume needs. It holds no secret. It may change with each part that is stored.
 	State() []byte
 	Commit(ctx context.Context, parts []Part) (Entry, error)
 	Abort(ctx context.Context) error

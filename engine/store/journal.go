@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"sync"
 
 	"github.com/dsrun/dsrun/engine/fault"
 )
@@ -81,16 +82,17 @@ func (c *copier) uploadKept(ctx context.Context, call Call, mp Multiparter, b ra
 		if plan, err = planParts(s.caps.Part, b.e.Size, s.partSize()); err != nil {
 			return Entry{}, 0, err
 		}
-		if t, err = s.begin(ctx, call, mp, po, b.e.Size); err != nil {
-			return Entry{}, 0, err
-		}
-		record, err := json.Marshal(uploadRecord{journalForm, call.Key, t.up.State(), b.e, po, plan.part})
-		if err == nil {
-			err = c.job.Journal.Put(name, record)
+		if t, err = s.begin(ctx, call, mp, po, b.e.Size); s.whole(err) {
+			e, err := s.putOnce(ctx, call, b, po)
+			return e, 0, err
 		}
 		if err != nil {
-			return Entry{}, 0, t.abort(ctx, err)
+			return Entry{}, 0, err
 		}
+	}
+	t.note = c.note(t, name, call.Key, b.e, po, plan.part)
+	if err := t.note(); err != nil {
+		return Entry{}, 0, t.abort(ctx, err)
 	}
 	var kept int64
 	for n := 1; n <= plan.parts(); n++ {
@@ -110,6 +112,28 @@ func (c *copier) uploadKept(ctx context.Context, call Call, mp Multiparter, b ra
 		_ = c.job.Journal.Delete(name)
 	}
 	return e, kept, err
+}
+
+// note returns what records the upload, if its state is not the one that was recorded last.
+func (c *copier) note(t *transfer, name, key string, e Entry, po PutOptions, part int64) func() error {
+	var mu sync.Mutex
+	var last []byte
+	return func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		state := t.up.State()
+		if bytes.Equal(state, last) {
+			return nil
+		}
+		record, err := json.Marshal(uploadRecord{journalForm, key, state, e, po, part})
+		if err == nil {
+			err = c.job.Journal.Put(name, record)
+		}
+		if err == nil {
+			last = state
+		}
+		return err
+	}
 }
 
 // mendable reports whether an upload that failed with a code may succeed when it is continued later.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -97,6 +98,40 @@ func TestJournalResumes(t *testing.T) {
 	if res, err := run(); err != nil || res.Skipped != 1 {
 		t.Errorf("another run: %+v, %v", res, err)
 	}
+}
+
+// A state that changes with the parts is recorded after each; where there can be no parts, the object goes in one piece.
+func TestJournalKeepsStates(t *testing.T) {
+	_, dst, run, j, heal := resumeJob(t, fault.Unavailable)
+	dst.wordy = true
+	if _, err := run(); err == nil || len(j.m) != 1 {
+		t.Fatalf("%d records, %v", len(j.m), err)
+	}
+	var r uploadRecord
+	for _, raw := range j.m {
+		if err := json.Unmarshal(raw, &r); err != nil || !strings.HasSuffix(string(r.State), " 5") {
+			t.Errorf("the state is %q after 5 parts, %v", r.State, err)
+		}
+	}
+	heal()
+	if res, err := run(); err != nil || res.ClientBytes != 5*(16<<10) || len(j.m) != 0 || dst.pending() != 0 {
+		t.Errorf("%+v, %v, %d records", res, err, len(j.m))
+	}
+
+	src, dst, run, j, _ := resumeJob(t, fault.Unavailable)
+	dst.before = func(op, _ string, _ int) error {
+		if op == "begin" {
+			return fault.New(fault.Unimplemented, "no parts today")
+		}
+		return nil
+	}
+	res, err := run()
+	if err != nil || res.Copied != 1 || res.ClientBytes != 10*(16<<10) || len(j.m) != 0 || dst.count("part") != 0 {
+		t.Errorf("%+v, %v, %d records", res, err, len(j.m))
+	}
+	want, _ := src.get("in/a")
+	got, _ := dst.get("a")
+	wantBytes(t, []byte(got), []byte(want))
 }
 
 // An upload whose source has changed since is aborted and begun anew.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,8 +17,9 @@ import (
 // partDriver is a memDriver with uploads in parts, whose every call can be made to fail the same way.
 type partDriver struct {
 	*memDriver
-	ups sync.Map // id -> *memUpload
-	ids atomic.Int64
+	wordy bool     // State tells the number of parts
+	ups   sync.Map // id -> *memUpload
+	ids   atomic.Int64
 }
 
 func newParts(l PartLimits) *partDriver {
@@ -45,7 +47,8 @@ func (d *partDriver) Begin(ctx context.Context, key string, o PutOptions, size i
 }
 
 func (d *partDriver) Resume(_ context.Context, state []byte) (Upload, error) {
-	u, ok := d.ups.Load(string(state))
+	id, _, _ := strings.Cut(string(state), " ")
+	u, ok := d.ups.Load(id)
 	if !ok {
 		return nil, errNone
 	}
@@ -106,7 +109,14 @@ func (u *memUpload) Parts(ctx context.Context) ([]Part, error) {
 	return out, nil
 }
 
-func (u *memUpload) State() []byte { return []byte(u.id) }
+func (u *memUpload) State() []byte {
+	if u.d.wordy {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		return fmt.Appendf(nil, "%s %d", u.id, len(u.parts))
+	}
+	return []byte(u.id)
+}
 
 func (u *memUpload) Commit(ctx context.Context, parts []Part) (Entry, error) {
 	if err := u.d.at(ctx, "commit", u.key); err != nil {

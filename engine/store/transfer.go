@@ -20,6 +20,7 @@ type transfer struct {
 	mu   sync.Mutex
 	done []Part
 	keep func(err error) bool // tells that the upload is to be left as it is, for a later run
+	note func() error         // keeps the state of the upload after each part, for a later run
 }
 
 // begin starts an upload. It is not repeated when the service may have begun one: nobody would know its name.
@@ -57,8 +58,14 @@ func (t *transfer) part(ctx context.Context, n int, off int64, b Body) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.done = append(t.done, p)
+	if t.note != nil {
+		return t.note()
+	}
 	return nil
 }
+
+// whole reports whether err, of begin, says that the object is to be stored in one Put.
+func (s *Store) whole(err error) bool { return fault.Is(err, fault.Unimplemented) }
 
 // finish commits the upload, or aborts it when err is not nil or the commit fails.
 func (t *transfer) finish(ctx context.Context, total int64, po PutOptions, err error) (Entry, error) {
@@ -148,6 +155,9 @@ func (s *Store) uploadRanges(ctx context.Context, c Call, mp Multiparter, b Rang
 		return Entry{}, err
 	}
 	t, err := s.begin(ctx, c, mp, po, size)
+	if s.whole(err) {
+		return s.putOnce(ctx, c, b, po)
+	}
 	if err != nil {
 		return Entry{}, err
 	}
@@ -185,8 +195,11 @@ func (t *transfer) ranges(ctx context.Context, plan partPlan, b RangeOpener, hav
 
 // uploadStream stores a source that is read once: each part is held, in memory or in a spill file, until it is stored.
 // head is the first part.
-func (s *Store) uploadStream(ctx context.Context, c Call, mp Multiparter, plan partPlan, head *buffer, src io.Reader, po PutOptions) (Entry, error) {
+func (s *Store) uploadStream(ctx context.Context, c Call, mp Multiparter, plan partPlan, head *buffer, src io.ReadCloser, po PutOptions) (Entry, error) {
 	t, err := s.begin(ctx, c, mp, po, plan.total)
+	if s.whole(err) {
+		return s.putOnce(ctx, c, &headBody{head: head.reader(), rest: src, size: plan.total}, po)
+	}
 	if err != nil {
 		return Entry{}, err
 	}

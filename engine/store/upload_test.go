@@ -263,6 +263,35 @@ func TestOneWinner(t *testing.T) {
 	}
 }
 
+// Where a store has no parts here and now, every form of source arrives in one piece.
+func TestBeginRefused(t *testing.T) {
+	data := testBytes(3*int(small.unknown) + 77)
+	for form, body := range map[string]Body{
+		"ranges":       rangeReplay{replayBody{int64(len(data)), func() io.Reader { return bytes.NewReader(data) }}},
+		"known size":   ReaderBody(bytes.NewReader(data), int64(len(data))),
+		"unknown size": ReaderBody(bytes.NewReader(data), -1),
+	} {
+		d := newParts(PartLimits{Count: 100, Max: 1 << 30})
+		d.before = func(op, _ string, _ int) error {
+			if op == "begin" {
+				return fault.New(fault.Unimplemented, "no parts today")
+			}
+			return nil
+		}
+		b := NewBudget(1 << 20)
+		e, err := newStore(t, d, Options{Budget: b}).Put(context.Background(), "k", body, WriteOptions{})
+		if err != nil || e.Size != int64(len(data)) || d.count("begin") != 1 || d.count("put") != 1 || d.count("part") != 0 {
+			t.Errorf("%s: %v, %d bytes, %d puts, %d parts", form, err, e.Size, d.count("put"), d.count("part"))
+			continue
+		}
+		got, _ := d.get("k")
+		wantBytes(t, []byte(got), data)
+		if b.Used() != 0 {
+			t.Errorf("%s: %d bytes are held", form, b.Used())
+		}
+	}
+}
+
 // Every form of source arrives whole at every kind of store.
 func TestUploadMatrix(t *testing.T) {
 	ctx := context.Background()

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 	"strings"
 	"sync"
@@ -36,15 +37,18 @@ type Server struct {
 	NoURLs     string        // reason for which presigned URLs are refused, such as FILES_API_API_IS_NOT_ENABLED
 	URLLife    time.Duration // of presigned URLs; 0 means as asked
 	Page       int           // entries of a page of a directory; 0 means as asked
+	Persist    int           // bytes of a chunk of GCP's form that are kept at most, in multiples of 256 KiB; 0 means all
 
 	mu      sync.Mutex
 	tokens  map[string]bool
-	secrets map[string]string // of service principals, by client id
-	tree    map[string]*node  // by absolute path; DBFS's below "dbfs:"
+	secrets map[string]string          // of service principals, by client id
+	tree    map[string]*node           // by absolute path; DBFS's begin with "dbfs:", which is its top
+	names   map[string]map[string]bool // the paths in each folder
 	uploads map[string]*upload
 	handles map[int64]*handle
 	serial  int64
-	silent  int // that many puts answer well and store nothing
+	silent  int    // that many writes answer well and store nothing
+	key     string // signs URLs
 }
 
 type node struct {
@@ -58,7 +62,6 @@ type upload struct {
 	overwrite bool
 	parts     map[int]part
 	data      []byte // of the resumable form
-	secret    string
 	done      bool
 }
 
@@ -74,9 +77,9 @@ type handle struct {
 
 // New returns a fake with the volume /Volumes/main/default/vol, an empty DBFS, and nobody who may use it.
 func New() *Server {
-	s := &Server{tokens: map[string]bool{}, secrets: map[string]string{}, tree: map[string]*node{}, uploads: map[string]*upload{}, handles: map[int64]*handle{}}
+	s := &Server{tokens: map[string]bool{}, secrets: map[string]string{}, tree: map[string]*node{}, names: map[string]map[string]bool{}, uploads: map[string]*upload{}, handles: map[int64]*handle{}, key: rand.Text()}
 	s.Volume("/Volumes/main/default/vol")
-	s.tree["dbfs:/"] = &node{dir: true, modified: time.Now()}
+	s.set("dbfs:", &node{dir: true, modified: time.Now()})
 	return s
 }
 
@@ -85,7 +88,25 @@ func (s *Server) Volume(p string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for ; p != "/"; p = path.Dir(p) {
-		s.tree[p] = &node{dir: true, modified: time.Now()}
+		s.set(p, &node{dir: true, modified: time.Now()})
+	}
+}
+
+// set and drop change the tree. The caller holds the lock.
+func (s *Server) set(p string, n *node) {
+	s.tree[p] = n
+	dir := path.Dir(p)
+	if s.names[dir] == nil {
+		s.names[dir] = map[string]bool{}
+	}
+	s.names[dir][p] = true
+}
+
+func (s *Server) drop(p string) {
+	delete(s.tree, p)
+	delete(s.names[path.Dir(p)], p)
+	if len(s.names[p]) == 0 {
+		delete(s.names, p)
 	}
 }
 
@@ -96,6 +117,13 @@ func (s *Server) Allow(token string) {
 	s.tokens[token] = true
 }
 
+// Revoke lets a token in no more.
+func (s *Server) Revoke(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tokens, token)
+}
+
 // Principal lets a service principal get tokens.
 func (s *Server) Principal(id, secret string) {
 	s.mu.Lock()
@@ -103,11 +131,18 @@ func (s *Server) Principal(id, secret string) {
 	s.secrets[id] = secret
 }
 
-// FailSilently makes the next n single puts answer well and store nothing.
+// FailSilently makes the next n writes of files in volumes answer well and store nothing.
 func (s *Server) FailSilently(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.silent = n
+}
+
+// ExpireHandles ends the handles of DBFS, as ten idle minutes do.
+func (s *Server) ExpireHandles() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.handles)
 }
 
 // Uploads returns how many uploads are neither completed nor aborted.
@@ -187,16 +222,18 @@ func (c *call) route() *failure {
 	return fail(404, "ENDPOINT_NOT_FOUND", "No API found for '%s %s'", c.r.Method, p)
 }
 
-// token is the client credentials grant of RFC 6749.
+// token is the client credentials grant of RFC 6749. Name and secret are taken as that has them, form-encoded, as
+// Databricks's SDK for Go sends them, and as they are, as that for Python does.
 func (c *call) token() *failure {
 	id, secret, ok := c.r.BasicAuth()
+	plain, _ := url.QueryUnescape(secret)
 	c.s.mu.Lock()
 	want, known := c.s.secrets[id]
 	c.s.mu.Unlock()
 	c.r.ParseForm()
 	c.w.Header().Set("Content-Type", "application/json")
 	switch {
-	case !ok || !known || want != secret:
+	case !ok || !known || want != secret && want != plain:
 		c.w.WriteHeader(401)
 		c.w.Write([]byte(`{"error":"invalid_client","error_description":"Client authentication failed"}`))
 		return nil

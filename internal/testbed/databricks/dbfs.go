@@ -62,10 +62,7 @@ func (c *call) dbfs(op string) *failure {
 		if !strings.HasPrefix(*p, "/") || *p != "/" && path.Clean(*p) != strings.TrimSuffix(*p, "/") || strings.ContainsAny(*p, "\x00\r\n") {
 			return fail(400, "INVALID_PARAMETER_VALUE", "Path must be absolute and plain")
 		}
-		*p = "dbfs:" + *p
-		if *p != "dbfs:/" {
-			*p = strings.TrimSuffix(*p, "/")
-		}
+		*p = "dbfs:" + strings.TrimSuffix(*p, "/")
 	}
 	n := s.tree[x.Path]
 	switch op {
@@ -82,10 +79,8 @@ func (c *call) dbfs(op string) *failure {
 			return c.answer(map[string]any{"files": []any{info(x.Path, n)}})
 		}
 		var names []string
-		for k := range s.tree {
-			if k != x.Path && path.Dir(k) == x.Path {
-				names = append(names, k)
-			}
+		for k := range s.names[x.Path] {
+			names = append(names, k)
 		}
 		slices.Sort(names)
 		files := []any{}
@@ -114,7 +109,7 @@ func (c *call) dbfs(op string) *failure {
 		}
 		s.serial++
 		s.handles[s.serial] = &handle{path: x.Path}
-		s.tree[x.Path] = &node{modified: time.Now()} // visible and empty until it is closed
+		s.set(x.Path, &node{modified: time.Now()}) // visible and empty until it is closed
 		return c.answer(map[string]any{"handle": s.serial})
 	case "add-block", "close":
 		h := s.handles[x.Handle]
@@ -131,17 +126,17 @@ func (c *call) dbfs(op string) *failure {
 		}
 		delete(s.handles, x.Handle)
 		if s.tree[h.path] != nil {
-			s.tree[h.path] = &node{data: h.data, modified: time.Now()}
+			s.set(h.path, &node{data: h.data, modified: time.Now()})
 		}
 		return c.answer(map[string]any{})
 	case "mkdirs":
-		for d := x.Path; d != "dbfs:" && d != "."; d = path.Dir(d) {
+		for d := x.Path; d != "dbfs:"; d = path.Dir(d) {
 			if n := s.tree[d]; n != nil && !n.dir {
 				return fail(400, "RESOURCE_ALREADY_EXISTS", "A file exists on the path")
 			}
 		}
-		for d := x.Path; d != "dbfs:" && d != "." && s.tree[d] == nil; d = path.Dir(d) {
-			s.tree[d] = &node{dir: true, modified: time.Now()}
+		for d := x.Path; s.tree[d] == nil; d = path.Dir(d) {
+			s.set(d, &node{dir: true, modified: time.Now()})
 		}
 		return c.answer(map[string]any{})
 	case "move":
@@ -155,22 +150,16 @@ func (c *call) dbfs(op string) *failure {
 		if f := s.writable(x.Destination, false); f != nil {
 			return f
 		}
-		delete(s.tree, x.Source)
-		s.tree[x.Destination] = from
+		s.move(x.Source, x.Destination, from)
 		return c.answer(map[string]any{})
 	case "delete":
 		if n == nil {
 			return c.answer(map[string]any{})
 		}
-		for k := range s.tree {
-			if strings.HasPrefix(k, x.Path+"/") {
-				if !x.Recursive {
-					return fail(400, "IO_ERROR", "The directory is not empty")
-				}
-				delete(s.tree, k)
-			}
+		if len(s.names[x.Path]) > 0 && !x.Recursive {
+			return fail(400, "IO_ERROR", "The directory is not empty")
 		}
-		delete(s.tree, x.Path)
+		s.remove(x.Path)
 		return c.answer(map[string]any{})
 	case "put":
 		b, err := base64.StdEncoding.DecodeString(x.Contents)
@@ -180,10 +169,26 @@ func (c *call) dbfs(op string) *failure {
 		if f := s.writable(x.Path, x.Overwrite); f != nil {
 			return f
 		}
-		s.tree[x.Path] = &node{data: b, modified: time.Now()}
+		s.set(x.Path, &node{data: b, modified: time.Now()})
 		return c.answer(map[string]any{})
 	}
 	return fail(404, "ENDPOINT_NOT_FOUND", "No API found for '%s'", op)
+}
+
+// move and remove take along what is below.
+func (s *Server) move(from, to string, n *node) {
+	s.set(to, n)
+	for k := range s.names[from] {
+		s.move(k, to+strings.TrimPrefix(k, from), s.tree[k])
+	}
+	s.drop(from)
+}
+
+func (s *Server) remove(p string) {
+	for k := range s.names[p] {
+		s.remove(k)
+	}
+	s.drop(p)
 }
 
 // writable checks that a file of DBFS may be made. Missing folders are not made here.
@@ -203,5 +208,8 @@ func (s *Server) writable(p string, overwrite bool) *failure {
 }
 
 func info(p string, n *node) map[string]any {
+	if p == "dbfs:" {
+		p = "/"
+	}
 	return map[string]any{"path": strings.TrimPrefix(p, "dbfs:"), "is_dir": n.dir, "file_size": len(n.data), "modification_time": n.modified.UnixMilli()}
 }

@@ -37,7 +37,7 @@ func (c *call) file(p string) *failure {
 		if n == nil || n.dir {
 			return fail(404, "NOT_FOUND", "The file being accessed is not found.")
 		}
-		delete(c.s.tree, p)
+		c.s.drop(p)
 		c.w.WriteHeader(204)
 		return nil
 	case "POST":
@@ -46,6 +46,8 @@ func (c *call) file(p string) *failure {
 			return c.initiate(p, q.Get("overwrite") != "false")
 		case "complete-upload":
 			return c.complete(p, q.Get("session_token"), q.Get("upload_type"))
+		case "abort-upload":
+			return c.abort(p, q.Get("session_token"), q.Get("upload_type"))
 		}
 	}
 	return fail(400, "INVALID_PARAMETER_VALUE", "Unknown action")
@@ -61,10 +63,15 @@ func (c *call) read(p string) *failure {
 	case n.dir:
 		return fail(409, "INVALID_STATE", "The path is a directory")
 	}
-	if t, err := http.ParseTime(c.r.Header.Get("If-Unmodified-Since")); err == nil && n.modified.Truncate(time.Second).After(t) {
+	return serve(c.w, c.r, p, n)
+}
+
+// serve answers GET and HEAD of a file.
+func serve(w http.ResponseWriter, r *http.Request, p string, n *node) *failure {
+	if t, err := http.ParseTime(r.Header.Get("If-Unmodified-Since")); err == nil && n.modified.Truncate(time.Second).After(t) {
 		return fail(412, "FAILED_PRECONDITION", "The file was modified since.")
 	}
-	h := c.w.Header()
+	h := w.Header()
 	t := mime.TypeByExtension(path.Ext(p))
 	if t == "" {
 		t = "application/octet-stream"
@@ -73,8 +80,8 @@ func (c *call) read(p string) *failure {
 	h.Set("Last-Modified", n.modified.UTC().Format(http.TimeFormat))
 	h.Set("Accept-Ranges", "bytes")
 	off, end, size := int64(0), int64(len(n.data)), int64(len(n.data))
-	if r, ok := strings.CutPrefix(c.r.Header.Get("Range"), "bytes="); ok && c.r.Method == "GET" {
-		a, b, _ := strings.Cut(r, "-")
+	if span, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes="); ok && r.Method == "GET" {
+		a, b, _ := strings.Cut(span, "-")
 		x, errA := strconv.ParseInt(a, 10, 64)
 		y, errB := strconv.ParseInt(b, 10, 64)
 		switch {
@@ -91,19 +98,23 @@ func (c *call) read(p string) *failure {
 		}
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", off, end-1, size))
 		h.Set("Content-Length", fmt.Sprint(end-off))
-		c.w.WriteHeader(206)
+		w.WriteHeader(206)
 	} else {
 		h.Set("Content-Length", fmt.Sprint(size))
-		c.w.WriteHeader(200)
+		w.WriteHeader(200)
 	}
-	if c.r.Method == "GET" {
-		c.w.Write(n.data[off:end])
+	if r.Method == "GET" {
+		w.Write(n.data[off:end])
 	}
 	return nil
 }
 
 // store makes p hold data, if it may. The caller holds the lock.
 func (s *Server) store(p string, data []byte, overwrite bool) *failure {
+	if s.silent > 0 {
+		s.silent--
+		return nil
+	}
 	if f := s.parent(p); f != nil {
 		return f
 	}
@@ -112,7 +123,7 @@ func (s *Server) store(p string, data []byte, overwrite bool) *failure {
 	} else if n != nil && !overwrite {
 		return fail(409, "ALREADY_EXISTS", "The file being created already exists.")
 	}
-	s.tree[p] = &node{data: data, modified: time.Now()}
+	s.set(p, &node{data: data, modified: time.Now()})
 	return nil
 }
 
@@ -131,14 +142,12 @@ func (c *call) put(p string, overwrite bool) *failure {
 		return fail(400, "INVALID_PARAMETER_VALUE", "The content is too large")
 	}
 	data, err := io.ReadAll(c.r.Body)
-	if err != nil {
-		return fail(400, "INVALID_PARAMETER_VALUE", "The body ended early")
+	if err != nil { // the client hung up
+		panic(http.ErrAbortHandler)
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	if c.s.silent > 0 {
-		c.s.silent--
-	} else if f := c.s.store(p, data, overwrite); f != nil {
+	if f := c.s.store(p, data, overwrite); f != nil {
 		return f
 	}
 	c.w.WriteHeader(204)
@@ -168,7 +177,7 @@ func (c *call) directory(p string) *failure {
 			missing = append(missing, d)
 		}
 		for _, d := range missing {
-			c.s.tree[d] = &node{dir: true, modified: time.Now()}
+			c.s.set(d, &node{dir: true, modified: time.Now()})
 		}
 		c.w.WriteHeader(204)
 		return nil
@@ -181,17 +190,15 @@ func (c *call) directory(p string) *failure {
 		c.w.WriteHeader(200)
 		return nil
 	case "DELETE":
-		for k := range c.s.tree {
-			if strings.HasPrefix(k, p+"/") {
-				f := fail(400, "INVALID_PARAMETER_VALUE", "The directory is not empty.")
-				f.reason = "FILES_API_DIRECTORY_IS_NOT_EMPTY"
-				return f
-			}
+		if len(c.s.names[p]) > 0 {
+			f := fail(400, "INVALID_PARAMETER_VALUE", "The directory is not empty.")
+			f.reason = "FILES_API_DIRECTORY_IS_NOT_EMPTY"
+			return f
 		}
 		if strings.Count(p, "/") <= 4 {
 			return fail(400, "INVALID_PARAMETER_VALUE", "The root of a volume cannot be deleted")
 		}
-		delete(c.s.tree, p)
+		c.s.drop(p)
 		c.w.WriteHeader(204)
 		return nil
 	case "GET":
@@ -217,8 +224,8 @@ func (c *call) list(p string) *failure {
 		after = string(b)
 	}
 	var names []string
-	for k := range c.s.tree {
-		if path.Dir(k) == p && k > after {
+	for k := range c.s.names[p] {
+		if k > after {
 			names = append(names, k)
 		}
 	}
@@ -253,7 +260,7 @@ func (c *call) initiate(p string, overwrite bool) *failure {
 		return fail(409, "ALREADY_EXISTS", "The file being created already exists.")
 	}
 	id := "session-" + rand.Text()
-	c.s.uploads[id] = &upload{path: p, overwrite: overwrite, parts: map[int]part{}, secret: rand.Text()}
+	c.s.uploads[id] = &upload{path: p, overwrite: overwrite, parts: map[int]part{}}
 	form := "multipart_upload"
 	if c.s.Resumable {
 		form = "resumable_upload"
@@ -274,7 +281,10 @@ func (c *call) complete(p, id, kind string) *failure {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	u := c.s.uploads[id]
-	if u == nil || u.done || u.path != p {
+	if u != nil && u.done && u.path == p { // completing is idempotent
+		return c.answer(map[string]any{})
+	}
+	if u == nil || u.path != p {
 		return fail(404, "NOT_FOUND", "The upload session does not exist.")
 	}
 	var data []byte
@@ -297,6 +307,17 @@ func (c *call) complete(p, id, kind string) *failure {
 		return f
 	}
 	u.done, u.parts = true, nil
+	return c.answer(map[string]any{})
+}
+
+func (c *call) abort(p, id, kind string) *failure {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	u := c.s.uploads[id]
+	if u == nil || u.done || u.path != p || kind != "multipart" || c.s.Resumable {
+		return fail(404, "NOT_FOUND", "The upload session does not exist.")
+	}
+	delete(c.s.uploads, id)
 	return c.answer(map[string]any{})
 }
 

@@ -23,7 +23,11 @@ func (c *call) presign(what string) *failure {
 		Count   int       `json:"count"`
 		Expire  time.Time `json:"expire_time"`
 	}
-	if err := json.NewDecoder(c.r.Body).Decode(&x); err != nil {
+	download := what == "create-download-url"
+	if download { // its parameters are in the query
+		x.Path = c.r.URL.Query().Get("path")
+		x.Expire, _ = time.Parse(time.RFC3339, c.r.URL.Query().Get("expire_time"))
+	} else if err := json.NewDecoder(c.r.Body).Decode(&x); err != nil {
 		return fail(400, "MALFORMED_REQUEST", "The request cannot be read")
 	}
 	c.s.mu.Lock()
@@ -34,14 +38,22 @@ func (c *call) presign(what string) *failure {
 		return f
 	}
 	u := c.s.uploads[x.Session]
-	if u == nil || u.done || u.path != x.Path {
+	if n := c.s.tree[x.Path]; download && (n == nil || n.dir || valid(x.Path) != nil) {
+		return fail(404, "NOT_FOUND", "The file being accessed is not found.")
+	} else if !download && (u == nil || u.done || u.path != x.Path) {
 		return fail(404, "NOT_FOUND", "The upload session does not exist.")
 	}
 	header := []any{map[string]string{"name": "x-fake-required", "value": "yes"}}
+	id := x.Session
 	address := func(op string, n int) map[string]any {
-		return map[string]any{"url": c.s.sign(u, x.Session, op, n, x.Expire), "headers": header}
+		return map[string]any{"url": c.s.sign(id, op, n, x.Expire), "headers": header}
 	}
 	switch what {
+	case "create-download-url":
+		if !x.Expire.Before(time.Now()) {
+			id = x.Path
+			return c.answer(address("download", 0))
+		}
 	case "create-upload-part-urls":
 		if c.s.Resumable || x.Count < 1 || x.Start < 1 || x.Start+x.Count > 10_001 || x.Expire.Before(time.Now()) {
 			return fail(400, "INVALID_PARAMETER_VALUE", "Part numbers or expiry are wrong")
@@ -66,17 +78,17 @@ func (c *call) presign(what string) *failure {
 	return fail(400, "INVALID_PARAMETER_VALUE", "Not possible for this upload")
 }
 
-func (s *Server) sign(u *upload, id, op string, n int, expire time.Time) string {
+func (s *Server) sign(id, op string, n int, expire time.Time) string {
 	if s.URLLife != 0 {
 		expire = time.Now().Add(s.URLLife)
 	}
 	q := url.Values{"op": {op}, "session": {id}, "n": {strconv.Itoa(n)}, "expires": {strconv.FormatInt(expire.UnixNano(), 10)}}
-	q.Set("X-Signature", u.signature(q))
+	q.Set("X-Signature", s.signature(q))
 	return s.StorageURL + "/bucket/object?" + q.Encode()
 }
 
-func (u *upload) signature(q url.Values) string {
-	m := hmac.New(sha256.New, []byte(u.secret))
+func (s *Server) signature(q url.Values) string {
+	m := hmac.New(sha256.New, []byte(s.key))
 	fmt.Fprint(m, q.Get("op"), "\n", q.Get("session"), "\n", q.Get("n"), "\n", q.Get("expires"))
 	return hex.EncodeToString(m.Sum(nil))
 }
@@ -87,7 +99,7 @@ func (s *Server) Storage() http.Handler {
 		q := r.URL.Query()
 		data, err := io.ReadAll(r.Body)
 		if err != nil {
-			return
+			panic(http.ErrAbortHandler)
 		}
 		xml := func(status int, code, message string) {
 			w.Header().Set("Content-Type", "application/xml")
@@ -103,12 +115,20 @@ func (s *Server) Storage() http.Handler {
 			xml(400, "InvalidArgument", "Only one auth mechanism allowed")
 		case s.Blocked:
 			xml(403, "AccessDenied", "Access Denied")
-		case u == nil || q.Get("X-Signature") != u.signature(q):
+		case q.Get("X-Signature") != s.signature(q):
 			xml(403, "SignatureDoesNotMatch", "The signature does not match")
 		case time.Now().UnixNano() > expires:
 			xml(403, "AccessDenied", "Request has expired")
 		case r.Header.Get("X-Fake-Required") != "yes":
 			xml(403, "AccessDenied", "There were headers missing which must be signed")
+		case q.Get("op") == "download":
+			if n := s.tree[q.Get("session")]; n == nil || n.dir {
+				xml(404, "NoSuchKey", "The specified key does not exist.")
+			} else if f := serve(w, r, q.Get("session"), n); f != nil {
+				xml(f.status, f.code, f.message)
+			}
+		case u == nil:
+			xml(404, "NoSuchUpload", "The specified upload does not exist.")
 		case q.Get("op") == "resumable":
 			s.resumable(w, r, u, q.Get("session"), data, xml)
 		case u.done:
@@ -153,6 +173,9 @@ func (s *Server) resumable(w http.ResponseWriter, r *http.Request, u *upload, id
 		if total == "*" && len(data)%(256<<10) != 0 {
 			xml(400, "InvalidArgument", "Chunks are multiples of 256 KiB")
 			return
+		}
+		if s.Persist > 0 && len(data) > s.Persist {
+			data = data[:s.Persist/(256<<10)*(256<<10)]
 		}
 		u.data = append(u.data, data...)
 	}

@@ -56,15 +56,15 @@ func Host(ctx context.Context, src credential.Source) string {
 
 // BaseURL makes the base URL of a workspace from what people write: a URL or a bare host name.
 func BaseURL(host string) (*url.URL, error) {
-	s := strings.TrimRight(strings.TrimSpace(host), "/")
+	s := strings.TrimSpace(host)
 	if !strings.Contains(s, "://") {
 		s = "https://" + s
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.Fragment != "" || u.Path != "" || strings.ContainsAny(s, " \t\r\n") {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.Fragment != "" || strings.Trim(u.Path, "/") != "" || strings.ContainsAny(s, " \t\r\n") {
 		return nil, fault.New(fault.InvalidArgument, "the host of a workspace is a URL such as \"https://dbc-a1b2345c-d6e7.cloud.databricks.com\", without a path")
 	}
-	u.RawQuery = "" // "?o=ID" as it is copied from a browser
+	u.Path, u.RawQuery, u.ForceQuery = "", "", false // "/?o=ID" as it is copied from a browser
 	return u, nil
 }
 

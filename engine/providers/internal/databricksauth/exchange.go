@@ -18,9 +18,6 @@ import (
 	"github.com/dsrun/dsrun/engine/secret"
 )
 
-// early is how long before its end a token is not used any more.
-const early = time.Minute
-
 func (w *world) m2mWay(ctx context.Context, p settings, host string) (credential.Value, error) {
 	return w.m2m(ctx, p, host)
 }
@@ -136,8 +133,7 @@ func (w *world) exchange(c *http.Client, req *http.Request, who, hint string) (c
 	}
 	v := credential.Value{Fields: map[string]secret.String{FieldToken: secret.New(x.AccessToken)}}
 	if n, err := x.ExpiresIn.Int64(); err == nil && n > 0 {
-		life := time.Duration(min(n, 1<<31)) * time.Second
-		v.Expires = w.clock.Now().Add(max(life-early, life/2))
+		v.Expires = w.clock.Now().Add(time.Duration(min(n, 1<<31)) * time.Second)
 	}
 	return v, nil
 }

@@ -56,7 +56,7 @@ func choose(p settings) (*way, error) {
 		}
 		missing := ""
 		for _, n := range x.needs {
-			if v := p[n]; v == "" || n == "azure_use_msi" && !truth(v) {
+			if v := p[n]; missing == "" && (v == "" || n == "azure_use_msi" && !truth(v)) {
 				missing = n
 			}
 		}
