@@ -1,9 +1,13 @@
-"""Makes openssl.json: what OpenSSL (by the package cryptography) and AliPCS-Py 0.8.1 give, to be compared with.
+"""Makes openssl.json: what OpenSSL and AliPCS-Py 0.8.1 give, to be compared with.
+
+The streams come from the program openssl: later versions of package cryptography (50.0 does) refuse a counter that runs
+over, and AliPCS-Py with them; earlier ones leave it to OpenSSL, so that files with such counters exist.
 
 Run with a Python that has alipcs-py: python make.py > openssl.json
 """
 import json
 import struct
+import subprocess
 
 from alipcs_py.common import io as aio
 from alipcs_py.common.crypto import ChaCha20Cryptography, SimpleCryptography, AES256CBCCryptography, aes256cbc_encrypt, padding_key, pkcs7_padding, random_bytes
@@ -12,7 +16,7 @@ key = bytes(range(32))
 streams = []
 for counter in (0, 2**32 - 2, 2**33 - 1, 2**64 - 1):
     iv = struct.pack("<Q", counter) + b"12345678"
-    streams.append({"key": key.hex(), "iv": iv.hex(), "stream": ChaCha20Cryptography(key, iv).encrypt(bytes(256)).hex()})
+    streams.append({"key": key.hex(), "iv": iv.hex(), "stream": subprocess.run(["openssl", "enc", "-chacha20", "-K", key.hex(), "-iv", iv.hex()], input=bytes(256), capture_output=True, check=True).stdout.hex()})
 
 old = []  # heads of version 1, which AliPCS-Py reads and does not write
 password = b"old password"
