@@ -3,7 +3,7 @@
 // (Aliyun OSS) that addresses of both lead to. It verifies what the service verifies: access tokens and their end, refresh
 // tokens that are good once, the signature of a device's session, presigned addresses and their end, the referring page,
 // the order of parts, their least size, and proofs of possession. It fails in the service's form. What it takes is checked
-// by AliPCS-Py and aligo in judge_test.go.
+// by AliPCS-Py in judge_test.go, and where that has no call (writes by the open API) by a client in Python of our own.
 //
 // Sources: AliPCS-Py 0.8.1, aligo 6.2.8, OpenDAL's service aliyun_drive, AList's drivers aliyundrive and aliyundrive_open,
 // the open API's own pages (yuque.com/aliyundrive/zpfszx), the error texts that users reported to tickstep/aliyunpan, and

@@ -3,6 +3,7 @@ package alipan
 import (
 	"bytes"
 	"cmp"
+	"crypto/md5"
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
@@ -21,7 +22,20 @@ type node struct {
 	folder, trashed         bool
 	created, updated        time.Time
 	data                    []byte
+	sums                    *sums   // of data, once they were asked for
 	upload                  *upload // a file that is not complete
+}
+
+// sums are the checksums of a file.
+type sums struct{ sha1, md5, crc string }
+
+// hashed returns the checksums of a file. Data never changes once it is there.
+func (n *node) hashed() *sums {
+	if n.sums == nil {
+		m := md5.Sum(n.data)
+		n.sums = &sums{sha1Of(n.data), `"` + strings.ToUpper(hex.EncodeToString(m[:])) + `"`, fmt.Sprint(crc64.Checksum(n.data, ecma))}
+	}
+	return n.sums
 }
 
 var ecma = crc64.MakeTable(crc64.ECMA)
@@ -39,13 +53,14 @@ func (n *node) describe(s *Server, web bool) map[string]any {
 	if n.folder {
 		return m
 	}
-	m["type"], m["size"], m["file_extension"], m["category"] = "file", len(n.data), strings.TrimPrefix(path.Ext(n.name), "."), "others"
-	m["content_hash"], m["content_hash_name"] = sha1Of(n.data), "sha1"
-	if web {
-		m["crc64_hash"], m["content_type"], m["punish_flag"] = fmt.Sprint(crc64.Checksum(n.data, ecma)), "application/oct-stream", 0
-	}
 	if n.upload != nil {
-		m["status"], m["upload_id"] = "uploading", n.upload.id
+		m["type"], m["status"], m["upload_id"] = "file", "uploading", n.upload.id
+		return m
+	}
+	m["type"], m["size"], m["file_extension"], m["category"] = "file", len(n.data), strings.TrimPrefix(path.Ext(n.name), "."), "others"
+	m["content_hash"], m["content_hash_name"] = n.hashed().sha1, "sha1"
+	if web {
+		m["crc64_hash"], m["content_type"], m["punish_flag"] = n.hashed().crc, "application/oct-stream", 0
 	}
 	return m
 }
@@ -288,7 +303,7 @@ func (c *call) copy() *failure {
 		return f
 	}
 	x := c.make(into.drive, into.id, n.name)
-	x.data = n.data
+	x.data, x.sums = n.data, n.sums
 	if f := c.place(x, into, n.name, map[bool]string{true: "auto_rename", false: "refuse"}[c.in.AutoRename]); f != nil {
 		c.s.drop(x)
 		return f

@@ -27,7 +27,7 @@ func (c *call) base() string {
 
 // sign makes an address of storage: what it is for, when it ends, and a signature over both.
 func (s *Server) sign(method, object string, end time.Time, web bool) url.Values {
-	q := url.Values{"x-oss-expires": {strconv.FormatInt(end.UnixMilli(), 10)}, "x-oss-web": {strconv.FormatBool(web)}}
+	q := url.Values{"x-oss-expires": {strconv.FormatInt(end.Unix(), 10)}, "x-oss-web": {strconv.FormatBool(web)}}
 	h := hmac.New(sha256.New, s.key)
 	fmt.Fprintf(h, "%s\n%s\n%s\n%s", method, object, q.Get("x-oss-expires"), q.Get("x-oss-web"))
 	q.Set("x-oss-signature", hex.EncodeToString(h.Sum(nil)))
@@ -59,9 +59,9 @@ func (c *call) downloadURL() *failure {
 	if life == 0 {
 		life = min(15*time.Minute, c.s.URLLife)
 	}
-	m := map[string]any{"method": "GET", "url": c.address(n, life), "expiration": stamp(c.s.Now().Add(life)), "size": len(n.data), "content_hash": sha1Of(n.data), "content_hash_name": "sha1"}
+	m := map[string]any{"method": "GET", "url": c.address(n, life), "expiration": stamp(c.s.Now().Add(life)), "size": len(n.data), "content_hash": n.hashed().sha1, "content_hash_name": "sha1"}
 	if c.web {
-		m["crc64_hash"], m["internal_url"], m["cdn_url"] = fmt.Sprint(crc64.Checksum(n.data, ecma)), "http://internal.invalid/", ""
+		m["crc64_hash"], m["internal_url"], m["cdn_url"] = n.hashed().crc, "http://internal.invalid/", ""
 	}
 	return c.reply(200, m)
 }
@@ -97,8 +97,8 @@ func (s *Server) storage(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) stored(w http.ResponseWriter, r *http.Request) (status int, code, message string) {
 	object, q := strings.TrimPrefix(r.URL.Path, "/oss/"), r.URL.Query()
-	ms, err := strconv.ParseInt(q.Get("x-oss-expires"), 10, 64)
-	end := time.UnixMilli(ms)
+	seconds, err := strconv.ParseInt(q.Get("x-oss-expires"), 10, 64)
+	end := time.Unix(seconds, 0)
 	web := q.Get("x-oss-web") == "true"
 	method := r.Method
 	if method == "HEAD" {
@@ -133,7 +133,10 @@ func (s *Server) stored(w http.ResponseWriter, r *http.Request) (status int, cod
 	if n == nil || u != nil || len(seg) != 2 {
 		return 404, "NoSuchKey", "The specified key does not exist."
 	}
-	return s.serve(w, r, n.data)
+	s.mu.Lock()
+	sums := n.hashed()
+	s.mu.Unlock()
+	return s.serve(w, r, n.data, sums)
 }
 
 // takePart keeps a part. Parts come in order, and none twice.
@@ -180,14 +183,13 @@ func (s *Server) takePart(w http.ResponseWriter, r *http.Request, n *node, u *up
 
 // serve answers with bytes, at most MaxRange of them: what the cap looks like is not published, and a reply that is cut
 // without an error is what a client can miss.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, data []byte) (int, string, string) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, data []byte, sums *sums) (int, string, string) {
 	h := w.Header()
-	sum := md5.Sum(data)
-	h.Set("ETag", `"`+strings.ToUpper(hex.EncodeToString(sum[:]))+`"`)
+	h.Set("ETag", sums.md5)
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Content-Type", "application/oct-stream")
-	h.Set("x-oss-hash-crc64ecma", fmt.Sprint(crc64.Checksum(data, ecma)))
-	h.Set("x-oss-hash-value", sha1Of(data))
+	h.Set("x-oss-hash-crc64ecma", sums.crc)
+	h.Set("x-oss-hash-value", sums.sha1)
 	h.Set("x-oss-object-type", "Multipart")
 	size := int64(len(data))
 	from, to, part := int64(0), size, false

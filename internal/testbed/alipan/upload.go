@@ -54,7 +54,9 @@ func (c *call) create() *failure {
 		return c.reply(201, m)
 	}
 	if in.PreHash != "" && in.ContentHash == "" && c.preHashed(in.PreHash) {
-		return fail(409, "PreHashMatched", "Pre hash matched.")
+		f := fail(409, "PreHashMatched", "Pre hash matched.")
+		f.more = map[string]any{"file_name": in.Name, "parent_file_id": in.ParentFileID, "pre_hash": in.PreHash}
+		return f
 	}
 	if len(in.Parts) > MaxParts {
 		return fail(400, "InvalidParameter.PartInfoList", "The input parameter part_info_list is not valid. ")
@@ -105,7 +107,7 @@ func (c *call) preHashed(sum string) bool {
 func (c *call) rapid(n *node) (bool, *failure) {
 	in := &c.in
 	for _, x := range c.s.nodes {
-		if x.folder || x.upload != nil || !strings.EqualFold(sha1Of(x.data), in.ContentHash) || in.Size == nil || int64(len(x.data)) != *in.Size {
+		if x.folder || x.upload != nil || !strings.EqualFold(x.hashed().sha1, in.ContentHash) || in.Size == nil || int64(len(x.data)) != *in.Size {
 			continue
 		}
 		if in.HashName != "sha1" || in.ProofVersion != "v1" || in.ProofCode != proof(c.token, x.data) {
