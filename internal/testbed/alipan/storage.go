@@ -88,6 +88,7 @@ func (s *Server) storage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	add(&s.Refused, code)
+	io.Copy(io.Discard, r.Body) // a connection that is closed with bytes unread is reset
 	body := fmt.Sprintf("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>\n  <Code>%s</Code>\n  <Message>%s</Message>\n  <HostId>%s</HostId>\n</Error>\n", code, message, r.Host)
 	w.Header().Set("Content-Type", "application/xml")
 	w.Header().Set("Content-Length", fmt.Sprint(len(body)))

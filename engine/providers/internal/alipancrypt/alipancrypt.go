@@ -92,14 +92,21 @@ type File struct {
 	table      *[2][256]byte // Simple only: to encrypt and to decrypt
 }
 
-// New returns a file to be written, with salts from random.
+// New returns a file to be written, with salts from random. Those of ChaCha20 are drawn again until its counter of 32 bits
+// does not run over, where the size allows that: AliPCS-Py cannot read such files with later versions of the package
+// cryptography, which refuse to carry.
 func New(a Algo, password string, size int64, random io.Reader) (*File, error) {
-	f := &File{Algo: a, Size: size, Skip: HeadLen}
-	var b [31]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return nil, err
+	for range 100 {
+		var b [31]byte
+		if _, err := io.ReadFull(random, b[:]); err != nil {
+			return nil, err
+		}
+		f, err := (&File{Algo: a, Size: size, Skip: HeadLen}).restore(password, b[:])
+		if err != nil || a != ChaCha20 || uint64(binary.LittleEndian.Uint32(f.iv[:]))+uint64(size+63)/64 <= 1<<32 {
+			return f, err
+		}
 	}
-	return f.restore(password, b[:])
+	return nil, fmt.Errorf("a file of %d bytes is too large for ChaCha20 in this format", size)
 }
 
 // Salts returns what, with the password, makes the same file again: no secret.

@@ -209,6 +209,24 @@ func TestCounterWrap(t *testing.T) {
 	}
 }
 
+// What is written does not need the carry: a file of 200 GiB begins low enough.
+func TestNoWrapWritten(t *testing.T) {
+	for _, size := range []int64{1, 200 << 30} {
+		for range 50 {
+			f, err := New(ChaCha20, "p", size, rand.Reader)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := uint64(binary.LittleEndian.Uint32(f.iv[:])); c+uint64(size)/64 > 1<<32 {
+				t.Fatalf("a file of %d bytes begins at block %d", size, c)
+			}
+		}
+	}
+	if _, err := New(ChaCha20, "p", 1<<40, rand.Reader); err == nil {
+		t.Error("a file whose counter runs over is written")
+	}
+}
+
 func TestPasswords(t *testing.T) {
 	for _, p := range []string{"", "123456789012345678901234567890123"} {
 		if _, err := New(Simple, p, 1, rand.Reader); err == nil {
