@@ -43,9 +43,9 @@ import (
 
 const (
 	maxKey       = 1024
-	maxRange     = 50 << 20 // bytes that one request gets at most
-	minPart      = 8 << 20  // of all but the last; the storage takes parts of 100 KiB, which would be too many
-	maxPart      = 4 << 30  // the storage takes 5 GiB
+	maxRange     = 50 << 20  // bytes that one request gets at most
+	minPart      = 100 << 10 // bytes of all parts but the last
+	maxPart      = 4 << 30   // the storage takes 5 GiB
 	maxParts     = 10_000
 	pageSize     = 200
 	maxReplyText = 64 << 20 // bytes of a JSON reply that are read at most

@@ -3,7 +3,6 @@ package alipan
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"path"
 
 	"github.com/dsrun/dsrun/engine/fault"
@@ -35,7 +34,7 @@ func (d *Driver) Delete(ctx context.Context, key string, c store.Cond) error {
 	for range 20 {
 		x, err := d.file(ctx, key, "", "")
 		if d.Classify(err).Code == fault.NotFound {
-			return d.prune(ctx, path.Dir(key))
+			return absentIsFine(d, d.prune(ctx, path.Dir(key)))
 		}
 		if err != nil {
 			return err
@@ -60,23 +59,27 @@ func (d *Driver) prune(ctx context.Context, dir string) error {
 			return err
 		}
 		if empty, err := d.empty(ctx, x.ID); err != nil || !empty {
-			return absentIsFine(d, err)
+			return err
 		}
 		d.forget(d.path(dir))
 		if err := d.rename(ctx, x.ID, hidden+"empty-"+rand.Text()); err != nil {
-			return absentIsFine(d, err)
+			return err
 		}
 		empty, err := d.empty(ctx, x.ID)
 		if err == nil && empty {
 			err = d.trash(ctx, x.ID)
 		}
 		if err != nil || !empty {
-			return errors.Join(err, d.putBack(ctx, x.ID, dir))
+			if back := d.putBack(ctx, x.ID, dir); back != nil {
+				return back
+			}
+			return err
 		}
 	}
 	return nil
 }
 
+// absentIsFine is what a delete makes of an error: what another has taken away needs no delete.
 func absentIsFine(d *Driver, err error) error {
 	if d.Classify(err).Code == fault.NotFound {
 		return nil
@@ -102,16 +105,15 @@ func (d *Driver) putBack(ctx context.Context, id, dir string) error {
 	if d.Classify(err).Code != fault.AlreadyExists {
 		return err
 	}
-	into, err := d.ensure(ctx, p)
-	if err != nil {
-		return err
-	}
 	list, err := d.children(ctx, id, 1<<31)
 	if err != nil {
 		return err
 	}
 	for _, x := range list {
-		if err := d.call(ctx, opMove, fields{"file_id": x.ID, "to_parent_file_id": into, "check_name_mode": "ignore"}, nil); err != nil {
+		err := d.inFolder(ctx, p, func(into string) error {
+			return d.call(ctx, opMove, fields{"file_id": x.ID, "to_parent_file_id": into, "check_name_mode": "ignore"}, nil)
+		})
+		if err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ func client(t testing.TB, o httpclient.Options) *http.Client {
 }
 
 // login returns the credential of a fake for one of its APIs: "refresh_token" or "openapi".
-func login(t testing.TB, f *fake.Server, method, url string, k clock.Clock) credential.Source {
+func login(t testing.TB, f *fake.Server, c *http.Client, method, url string, k clock.Clock) credential.Source {
 	t.Helper()
 	st, err := state.Open(filepath.Join(t.TempDir(), "state"))
 	if err != nil {
@@ -57,7 +57,7 @@ func login(t testing.TB, f *fake.Server, method, url string, k clock.Clock) cred
 		}
 	}
 	*list.MethodTarget() = method
-	src, err := p.OpenCredential(t.Context(), provider.Env{Name: "test", HTTP: client(t, httpclient.Options{}), Clock: k, Redactor: secret.NewRedactor(),
+	src, err := p.OpenCredential(t.Context(), provider.Env{Name: "test", HTTP: c, Clock: k, Redactor: secret.NewRedactor(),
 		State: func() (*state.State, error) { return st, nil }}, o)
 	if err != nil {
 		t.Fatal(err)
@@ -86,12 +86,11 @@ func held[T []byte | string](b T) store.Body { return storetest.Bytes([]byte(b))
 func TestStore(t *testing.T) {
 	for _, x := range []struct{ method, algo string }{{"refresh_token", ""}, {"openapi", ""}, {"openapi", "Simple"}, {"refresh_token", "ChaCha20"}, {"openapi", "AES256CBC"}} {
 		t.Run(x.method+x.algo, func(t *testing.T) {
-			t.Parallel()
 			f := fake.New()
 			s := httptest.NewServer(f)
 			t.Cleanup(s.Close)
 			c := client(t, httpclient.Options{})
-			cred := login(t, f, x.method, s.URL, clock.Real)
+			cred := login(t, f, c, x.method, s.URL, clock.Real)
 			open := func(t testing.TB, root string) store.Driver {
 				o := Options{Root: root}
 				if x.algo != "" {

@@ -523,15 +523,11 @@ func (d *Driver) settle(ctx context.Context, key string, mine *item, old string)
 		x, err := d.lookup(ctx, key)
 		switch {
 		case d.Classify(err).Code == fault.NotFound:
-			// Its folder was taken away, with it or around it: it goes to where the path leads now.
-			dir := path.Dir(d.path(key))
-			d.forget(dir)
-			err := d.inFolder(ctx, dir, func(parent string) error {
-				return d.call(ctx, opMove, fields{"file_id": mine.ID, "to_parent_file_id": parent, "check_name_mode": "ignore"}, nil)
-			})
-			if err != nil {
+			if deleted, err := d.rescue(ctx, path.Dir(d.path(key)), mine.ID); err != nil {
 				d.remove(ctx, mine.ID)
 				return nil, err
+			} else if deleted {
+				return mine, nil
 			}
 			continue
 		case err != nil:
@@ -552,6 +548,25 @@ func (d *Driver) settle(ctx context.Context, key string, mine *item, old string)
 	}
 	return nil, fault.New(fault.Unavailable, "the file is written by others again and again")
 }
+
+// rescue finds out why a complete file is not under its path. When it was deleted by another, as an object, that came later
+// and stands. When its folder was taken away, it goes to where the path leads now.
+func (d *Driver) rescue(ctx context.Context, dir, id string) (deleted bool, err error) {
+	x, err := d.byID(ctx, id)
+	if err != nil {
+		return false, gone(err)
+	}
+	if x.Parent == recycleBin {
+		return true, nil
+	}
+	d.forget(dir)
+	return false, d.inFolder(ctx, dir, func(parent string) error {
+		return d.call(ctx, opMove, fields{"file_id": id, "to_parent_file_id": parent, "check_name_mode": "ignore"}, nil)
+	})
+}
+
+// recycleBin is the parent of files that were deleted themselves.
+const recycleBin = "recyclebin"
 
 // byID looks at a file by its id.
 func (d *Driver) byID(ctx context.Context, id string) (*item, error) {

@@ -60,6 +60,7 @@ type Server struct {
 	access   map[string]*access
 	sessions map[string]string // by device: the signature
 	nodes    map[string]*node
+	kids     map[string]map[*node]bool // what lies in a folder, by drive and id
 	serial   int
 }
 
@@ -74,7 +75,7 @@ type access struct {
 
 // New returns a fake with an empty drive.
 func New() *Server {
-	s := &Server{Now: time.Now, Life: 2 * time.Hour, URLLife: 4 * time.Hour, key: []byte(rand.Text()), access: map[string]*access{}, sessions: map[string]string{}, nodes: map[string]*node{}}
+	s := &Server{Now: time.Now, Life: 2 * time.Hour, URLLife: 4 * time.Hour, key: []byte(rand.Text()), access: map[string]*access{}, sessions: map[string]string{}, nodes: map[string]*node{}, kids: map[string]map[*node]bool{}}
 	s.web.refresh, s.open.refresh = "web-"+rand.Text(), "open-"+rand.Text()
 	for _, d := range []string{DriveID, ResourceDrive, BackupDrive} {
 		s.nodes[rootOf(d)] = &node{id: "root", drive: d, folder: true}

@@ -105,8 +105,8 @@ func (c *call) inTree(n *node) bool {
 // children returns what lies in a folder, the oldest of one name first.
 func (c *call) children(drive, id string) []*node {
 	var out []*node
-	for _, n := range c.s.nodes {
-		if n.drive == drive && n.parent == id && !n.trashed && n.upload == nil && n.id != "root" {
+	for n := range c.s.kids[drive+"/"+id] {
+		if n.upload == nil {
 			out = append(out, n)
 		}
 	}
@@ -118,13 +118,25 @@ func (c *call) children(drive, id string) []*node {
 
 // named returns the node of a name in a folder: of several the oldest, which is the worst for a client that replaces.
 func (c *call) named(drive, id, name string) *node {
-	for _, n := range c.children(drive, id) {
-		if n.name == name {
-			return n
+	var found *node
+	for n := range c.s.kids[drive+"/"+id] {
+		if n.upload == nil && n.name == name && (found == nil || cmp.Or(n.created.Compare(found.created), strings.Compare(n.id, found.id)) < 0) {
+			found = n
 		}
 	}
-	return nil
+	return found
 }
+
+// link and unlink put a node into its folder and take it out.
+func (s *Server) link(n *node) {
+	at := n.drive + "/" + n.parent
+	if s.kids[at] == nil {
+		s.kids[at] = map[*node]bool{}
+	}
+	s.kids[at][n] = true
+}
+
+func (s *Server) unlink(n *node) { delete(s.kids[n.drive+"/"+n.parent], n) }
 
 func (c *call) get() *failure {
 	n, f := c.find(c.in.DriveID, c.in.FileID)
@@ -201,6 +213,7 @@ func (c *call) trash() *failure {
 		return fail(404, "NotFound.File", "The resource file cannot be found. file in recyclebin")
 	}
 	n.trashed = true
+	c.s.unlink(n)
 	return c.gone()
 }
 
@@ -219,10 +232,9 @@ func (c *call) remove() *failure {
 
 func (s *Server) drop(n *node) {
 	delete(s.nodes, n.drive+"/"+n.id)
-	for _, child := range s.nodes {
-		if child.drive == n.drive && child.parent == n.id {
-			s.drop(child)
-		}
+	s.unlink(n)
+	for child := range s.kids[n.drive+"/"+n.id] {
+		s.drop(child)
 	}
 }
 
@@ -259,7 +271,9 @@ func (c *call) place(n *node, into *node, name, mode string) *failure {
 			return fail(409, "AlreadyExist.File", "The resource file has already exists. drive has the same file")
 		}
 	}
+	c.s.unlink(n)
 	n.parent, n.name = into.id, name
+	c.s.link(n)
 	return nil
 }
 
@@ -275,8 +289,11 @@ func (c *call) free(into *node, name string) string {
 
 func (c *call) move() *failure {
 	n, f := c.find(c.in.DriveID, c.in.FileID)
-	if f != nil {
+	switch {
+	case f != nil:
 		return f
+	case n.trashed:
+		return fail(404, "NotFound.File", "The resource file cannot be found. file in recyclebin")
 	}
 	into, f := c.folder(c.in.DriveID, c.in.ToParent)
 	if f != nil {
@@ -317,6 +334,7 @@ func (c *call) make(drive, parent, name string) *node {
 	now := c.s.Now()
 	n := &node{id: fmt.Sprintf("%024x%s", c.s.serial, sha1Of([]byte(fmt.Sprint(c.s.serial, c.s.key)))[:16]), drive: drive, parent: parent, name: name, created: now, updated: now}
 	c.s.nodes[drive+"/"+n.id] = n
+	c.s.link(n)
 	return n
 }
 

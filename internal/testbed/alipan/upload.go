@@ -211,6 +211,7 @@ func (c *call) finish(n *node) {
 			switch mode {
 			case "overwrite":
 				old.trashed = true
+				c.s.unlink(old)
 			case "ignore":
 			default:
 				n.name = c.free(&node{drive: n.drive, id: n.parent}, n.name)
