@@ -111,6 +111,9 @@ func (d *Driver) putBack(ctx context.Context, id, dir string) error {
 	}
 	for _, x := range list {
 		err := d.inFolder(ctx, p, func(into string) error {
+			if y, err := d.byID(ctx, x.ID); err != nil || y.Parent != id { // another took it away
+				return absentIsFine(d, err)
+			}
 			return d.call(ctx, opMove, fields{"file_id": x.ID, "to_parent_file_id": into, "check_name_mode": "ignore"}, nil)
 		})
 		if err != nil {

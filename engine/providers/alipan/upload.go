@@ -552,17 +552,15 @@ func (d *Driver) settle(ctx context.Context, key string, mine *item, old string)
 // rescue finds out why a complete file is not under its path. When it was deleted by another, as an object, that came later
 // and stands. When its folder was taken away, it goes to where the path leads now.
 func (d *Driver) rescue(ctx context.Context, dir, id string) (deleted bool, err error) {
-	x, err := d.byID(ctx, id)
-	if err != nil {
-		return false, gone(err)
-	}
-	if x.Parent == recycleBin {
-		return true, nil
-	}
 	d.forget(dir)
-	return false, d.inFolder(ctx, dir, func(parent string) error {
+	err = d.inFolder(ctx, dir, func(parent string) error {
+		x, err := d.byID(ctx, id)
+		if deleted = err == nil && x.Parent == recycleBin; err != nil || deleted {
+			return err
+		}
 		return d.call(ctx, opMove, fields{"file_id": id, "to_parent_file_id": parent, "check_name_mode": "ignore"}, nil)
 	})
+	return deleted, err
 }
 
 // recycleBin is the parent of files that were deleted themselves.
