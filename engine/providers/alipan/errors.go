@@ -54,6 +54,9 @@ func failed(resp *http.Response) error {
 	if json.Unmarshal(body, &x) == nil && x.Code != "" || xml.Unmarshal(body, &x) == nil {
 		e.Code, e.Message = x.Code, x.Message
 	}
+	if e.Code == "AccessDenied" && strings.Contains(e.Message, "expired") {
+		e.Code = "AddressExpired" // no matter of rights: the next try asks for a new one
+	}
 	if e.Code == "" {
 		e.Code, e.Message = fmt.Sprint(resp.StatusCode), http.StatusText(resp.StatusCode)
 	}
@@ -65,7 +68,7 @@ var codes = map[string]fault.Code{
 	"AlreadyExist.File": fault.AlreadyExists, "AccessTokenInvalid": fault.Unauthenticated, "AccessTokenExpired": fault.Unauthenticated,
 	"DeviceSessionSignatureInvalid": fault.Unauthenticated, "UserDeviceOffline": fault.Unauthenticated, "PermissionDenied": fault.PermissionDenied, "ForbiddenNoPermission.File": fault.PermissionDenied,
 	"TooManyRequests": fault.ResourceExhausted, "ParamFlowException": fault.ResourceExhausted, "QuotaExhausted.Drive": fault.ResourceExhausted, "QuotaExhausted.Space": fault.ResourceExhausted, "ExceedCapacityForbidden": fault.ResourceExhausted,
-	"IncompleteBody": fault.Unavailable, "RequestTimeout": fault.Unavailable, "InternalError": fault.Unavailable, "ServiceUnavailable": fault.Unavailable,
+	"AddressExpired": fault.Unavailable, "IncompleteBody": fault.Unavailable, "RequestTimeout": fault.Unavailable, "InternalError": fault.Unavailable, "ServiceUnavailable": fault.Unavailable,
 	"PartNotSequential": fault.FailedPrecondition, "PartAlreadyExist": fault.FailedPrecondition,
 }
 

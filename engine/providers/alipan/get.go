@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/dsrun/dsrun/engine/fault"
@@ -72,27 +73,44 @@ func (d *Driver) Get(ctx context.Context, key string, o store.GetOptions) (store
 		return store.Object{}, err
 	}
 	from, count := f.Span(off, n)
-	raw, err := d.openRaw(ctx, x, f.Skip+from, count)
+	at := f.Skip + from
+	if n == e.Size { // with its head the file has a SHA-1 to be compared with
+		at, count = 0, x.size()
+	}
+	raw, err := d.openRaw(ctx, x, at, count)
 	if err != nil {
 		return store.Object{}, err
 	}
-	out.Body = &decrypted{f.Decrypt(raw, off, n), raw}
+	if at == 0 {
+		if _, err := io.CopyN(io.Discard, raw, f.Skip); err != nil {
+			raw.Close()
+			return store.Object{}, err
+		}
+	}
+	out.Body = &decrypted{Reader: f.Decrypt(raw, off, n), raw: raw}
 	return out, nil
 }
 
 // decrypted is the body of an encrypted file.
 type decrypted struct {
 	io.Reader
-	io.Closer
+	raw    io.ReadCloser
+	closed atomic.Bool
 }
 
 func (b *decrypted) Read(p []byte) (int, error) {
+	if b.closed.Load() { // what was decrypted ahead is not given any more
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := b.Reader.Read(p)
 	if errors.Is(err, alipancrypt.ErrDamaged) {
 		err = fault.New(fault.DataLoss, "%w", err)
 	}
 	return n, err
 }
+
+// Close implements io.Closer.
+func (b *decrypted) Close() error { b.closed.Store(true); return b.raw.Close() }
 
 // address is where a file can be read for a time.
 type address struct {

@@ -44,7 +44,7 @@ type upload struct {
 	file *alipancrypt.File // nil: not encrypted
 
 	mu    sync.Mutex
-	first string                   // address of part 1
+	first address                  // of part 1
 	sums  map[int][]byte           // states of the SHA-1 after each part; 0 is the beginning
 	lasts map[int]alipancrypt.Last // what the encryption hands on after each part
 	done  bool
@@ -133,7 +133,7 @@ func (u *upload) create(ctx context.Context) error {
 		return fault.New(fault.InvalidArgument, "the service takes %q for the name %q", made.Name, path.Base(p))
 	}
 	if len(made.Parts) > 0 && made.Parts[0].Number == 1 {
-		u.first = made.Parts[0].URL
+		u.first = address{made.Parts[0].URL, d.clock.Now().Add(15 * time.Minute)} // it is good for longer
 	}
 	return nil
 }
@@ -351,10 +351,10 @@ func etagMD5(s string) ([]byte, bool) {
 func (u *upload) address(ctx context.Context, n int) (string, error) {
 	u.mu.Lock()
 	first := u.first
-	u.first = ""
+	u.first = address{}
 	u.mu.Unlock()
-	if n == 1 && first != "" {
-		return first, nil
+	if n == 1 && first.url != "" && u.d.clock.Now().Before(first.until) {
+		return first.url, nil
 	}
 	var x struct {
 		Parts []part `json:"part_info_list"`

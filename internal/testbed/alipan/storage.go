@@ -88,7 +88,9 @@ func (s *Server) storage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	add(&s.Refused, code)
-	io.Copy(io.Discard, r.Body) // a connection that is closed with bytes unread is reset
+	if _, err := io.Copy(io.Discard, r.Body); err != nil { // a connection that is closed with bytes unread is reset
+		panic(http.ErrAbortHandler) // the client has gone
+	}
 	body := fmt.Sprintf("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>\n  <Code>%s</Code>\n  <Message>%s</Message>\n  <HostId>%s</HostId>\n</Error>\n", code, message, r.Host)
 	w.Header().Set("Content-Type", "application/xml")
 	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
@@ -166,7 +168,7 @@ func (s *Server) takePart(w http.ResponseWriter, r *http.Request, n *node, u *up
 	}
 	b, err := io.ReadAll(r.Body)
 	if err != nil || int64(len(b)) != r.ContentLength {
-		return 400, "IncompleteBody", "The request body is incomplete."
+		panic(http.ErrAbortHandler) // the client has gone
 	}
 	if status, code, message := refuse(); code != "" {
 		return status, code, message
