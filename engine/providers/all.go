@@ -4,10 +4,12 @@ package providers
 import (
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/providers/adlsgen2"
+	"github.com/dsrun/dsrun/engine/providers/alipan"
 	"github.com/dsrun/dsrun/engine/providers/azureblob"
 	"github.com/dsrun/dsrun/engine/providers/azurefiles"
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
 	"github.com/dsrun/dsrun/engine/providers/file"
+	"github.com/dsrun/dsrun/engine/providers/internal/alipanauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/hdfsauth"
@@ -33,6 +35,7 @@ func All() *provider.Registry {
 		webhdfs.Provider(),
 		adlsgen2.Provider(),
 		azurefiles.Provider(),
+		alipan.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
@@ -43,5 +46,6 @@ func All() *provider.Registry {
 		sftp.CredentialProvider(),
 		ociauth.Provider(),
 		hdfsauth.Provider(),
+		alipanauth.Provider(),
 	)
 }
