@@ -211,15 +211,19 @@ func TestEncryptionOptions(t *testing.T) {
 		cred credential.Source
 		o    Options
 	}{
-		"a type that is none":     {ambient{src, password, "ROT13"}, Options{}},
-		"a type and no password":  {src, Options{EncryptType: "Simple"}},
-		"a password of 33 bytes":  {src, sealed("Simple", strings.Repeat("x", 33))},
-		"no credential":           {nil, Options{}},
-		"a credential of another": {credential.Static("x", nil, nil), Options{}},
+		"a type that is none":    {ambient{src, password, "ROT13"}, Options{}},
+		"a type and no password": {src, Options{EncryptType: "Simple"}},
+		"a password of 33 bytes": {src, sealed("Simple", strings.Repeat("x", 33))},
+		"no credential":          {nil, Options{}},
 	} {
 		if _, err := open(x.cred, x.o); err == nil {
 			t.Errorf("%s is taken", what)
 		}
+	}
+	if d, err := open(credential.Static("x", nil, nil), Options{}); err != nil {
+		t.Errorf("a credential of another family: %v", err)
+	} else if _, err := d.Stat(t.Context(), "k", store.Cond{}); d.Classify(err).Code != fault.Unauthenticated {
+		t.Errorf("a credential of another family: %v", err)
 	}
 	if d, err := open(ambient{src, "", "ChaCha20"}, Options{}); err != nil || d.crypt != nil {
 		t.Errorf("a type alone in the environment: %v", err)

@@ -64,7 +64,7 @@ func failed(resp *http.Response) error {
 }
 
 var codes = map[string]fault.Code{
-	"NoSuchKey": fault.NotFound, "NoSuchUpload": fault.NotFound,
+	"NoSuchKey": fault.NotFound, "NoSuchUpload": fault.NotFound, "ForbiddenFileInTheRecycleBin": fault.NotFound,
 	"AlreadyExist.File": fault.AlreadyExists, "AccessTokenInvalid": fault.Unauthenticated, "AccessTokenExpired": fault.Unauthenticated,
 	"DeviceSessionSignatureInvalid": fault.Unauthenticated, "UserDeviceOffline": fault.Unauthenticated, "PermissionDenied": fault.PermissionDenied, "ForbiddenNoPermission.File": fault.PermissionDenied,
 	"TooManyRequests": fault.ResourceExhausted, "ParamFlowException": fault.ResourceExhausted, "QuotaExhausted.Drive": fault.ResourceExhausted, "QuotaExhausted.Space": fault.ResourceExhausted, "ExceedCapacityForbidden": fault.ResourceExhausted,

@@ -58,13 +58,23 @@ type Source interface {
 	Encryption() (password secret.String, algo string)
 }
 
-// Of returns the credential as a Source.
+// Of returns the credential as a Source. One of another family logs in nowhere, which is said when it is used.
 func Of(src credential.Source) (Source, error) {
 	if s, ok := src.(Source); ok {
 		return s, nil
 	}
-	return nil, fault.Hinted(fault.Unauthenticated, "Declare a `credential \"alipan\"`, or set "+envToken+".", "there is no credential to log in with")
+	if src == nil {
+		return nil, fault.Hinted(fault.Unauthenticated, "Declare a `credential \"alipan\"`, or set "+envToken+".", "there is no credential to log in with")
+	}
+	return stranger{src}, nil
 }
+
+// stranger is a credential of another family.
+type stranger struct{ credential.Source }
+
+func (stranger) API() API                            { return Web }
+func (stranger) Base() *url.URL                      { return &url.URL{Scheme: "https", Host: "api.aliyundrive.com"} }
+func (stranger) Encryption() (secret.String, string) { return secret.String{}, "" }
 
 // Login sets the headers of a request that say who asks. signed adds the session of the device, for those calls of the web
 // API that want it.
@@ -73,8 +83,12 @@ func Login(ctx context.Context, s Source, h http.Header, signed bool) error {
 	if err != nil {
 		return err
 	}
+	token := v.Fields[FieldToken].Reveal()
+	if token == "" {
+		return fault.Hinted(fault.Unauthenticated, "Let the datastore name a `credential \"alipan\"`.", "the credential gives no access token")
+	}
 	Plain(s.API(), h)
-	h.Set("Authorization", "Bearer "+v.Fields[FieldToken].Reveal())
+	h.Set("Authorization", "Bearer "+token)
 	if s.API() == Open {
 		return nil
 	}
