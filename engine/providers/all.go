@@ -5,6 +5,7 @@ import (
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/providers/adlsgen1"
 	"github.com/dsrun/dsrun/engine/providers/adlsgen2"
+	"github.com/dsrun/dsrun/engine/providers/alipan"
 	"github.com/dsrun/dsrun/engine/providers/azureblob"
 	"github.com/dsrun/dsrun/engine/providers/azurefiles"
 	"github.com/dsrun/dsrun/engine/providers/databricks"
@@ -12,6 +13,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/huggingface"
 	"github.com/dsrun/dsrun/engine/providers/gcs"
+	"github.com/dsrun/dsrun/engine/providers/internal/alipanauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/gcpauth"
@@ -44,6 +46,7 @@ func All() *provider.Registry {
 		azurefiles.Provider(),
 		huggingface.Provider(),
 		databricks.Provider(),
+		alipan.Provider(),
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
@@ -57,5 +60,6 @@ func All() *provider.Registry {
 		hdfsauth.Provider(),
 		hfauth.Provider(),
 		databricksauth.Provider(),
+		alipanauth.Provider(),
 	)
 }
