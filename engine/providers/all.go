@@ -10,6 +10,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/gcpauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/hdfsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/ociauth"
 	"github.com/dsrun/dsrun/engine/providers/local"
@@ -40,6 +41,7 @@ func All() *provider.Registry {
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
 		azureauth.Provider(),
+		gcpauth.Provider(),
 		sftp.CredentialProvider(),
 		ociauth.Provider(),
 		hdfsauth.Provider(),
