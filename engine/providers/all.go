@@ -16,6 +16,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
 	"github.com/dsrun/dsrun/engine/providers/oci"
+	"github.com/dsrun/dsrun/engine/providers/pubsub"
 	"github.com/dsrun/dsrun/engine/providers/s3"
 	"github.com/dsrun/dsrun/engine/providers/sftp"
 	"github.com/dsrun/dsrun/engine/providers/webhdfs"
@@ -37,6 +38,7 @@ func All() *provider.Registry {
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
+		pubsub.Provider(),
 		webhook.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
