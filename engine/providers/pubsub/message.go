@@ -34,6 +34,17 @@ const contentType, structured = "Content-Type", "application/cloudevents+json; c
 // In structured mode the binding lets the attributes of binary mode stand beside the event, which is done so that
 // filters of subscriptions can see them; a value that is too long for an attribute is in the event alone.
 func (t *Topic) encode(m event.Message) (out message, err error) {
+	out = t.frame(m)
+	if t.native {
+		out.data = t.trigger(m)
+		return out, nil
+	}
+	out.data, err = event.Encode(m)
+	return out, err
+}
+
+// frame is the message without its data.
+func (t *Topic) frame(m event.Message) (out message) {
 	out.key = t.keyOf(m)
 	out.attributes = make(map[string]string, 8+len(t.attributes)+len(m.Attributes))
 	for k, v := range t.attributes {
@@ -53,8 +64,7 @@ func (t *Topic) encode(m event.Message) (out message, err error) {
 		for k, v := range m.Attributes {
 			out.attributes[k] = v
 		}
-		out.data = t.trigger(m)
-		return out, nil
+		return out
 	}
 	out.attributes[contentType] = structured
 	context("specversion", event.SpecVersion)
@@ -63,8 +73,7 @@ func (t *Topic) encode(m event.Message) (out message, err error) {
 	for k, v := range m.Attributes {
 		context(k, v)
 	}
-	out.data, err = event.Encode(m)
-	return out, err
+	return out
 }
 
 // trigger is the native form, whose payload is the event's data to the byte.
@@ -97,10 +106,7 @@ func (t *Topic) size(m event.Message) int64 {
 
 // valid refuses what the service would refuse.
 func (t *Topic) valid(m event.Message) error {
-	out, err := t.encode(m)
-	if err != nil {
-		return err
-	}
+	out := t.frame(m)
 	if n := len(out.key); n > maxKey {
 		return fault.Hinted(fault.InvalidArgument, "Use another ordering_key for the topic.", "the ordering key has %d bytes and Pub/Sub takes at most %d", n, maxKey)
 	}
