@@ -2,12 +2,9 @@ package pubsub
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -45,7 +42,7 @@ func (t *Topic) encode(m event.Message) (out message, err error) {
 
 // frame is the message without its data.
 func (t *Topic) frame(m event.Message) (out message) {
-	out.key = t.keyOf(m)
+	out.key = event.KeyOf(t.key, m)
 	out.attributes = make(map[string]string, 8+len(t.attributes)+len(m.Attributes))
 	for k, v := range t.attributes {
 		out.attributes[k] = v
@@ -136,43 +133,10 @@ func checkAttribute(name, value string) error {
 	return nil
 }
 
-// place is a part of ordering_key that stands for something of the event.
-var place = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{([^{}]*)\}`) })
-
-// keyOf is a message's ordering key; "" means that the service may deliver it in any order.
-func (t *Topic) keyOf(m event.Message) string {
-	if m.OrderingKey != "" || !t.perEvent {
-		return cmp.Or(m.OrderingKey, t.key)
-	}
-	return place().ReplaceAllStringFunc(t.key, func(s string) string {
-		switch name := s[1 : len(s)-1]; name {
-		case "subject":
-			return m.Subject
-		case "type":
-			return m.Type
-		case "source":
-			return m.Source
-		default:
-			return m.Attributes[name]
-		}
-	})
-}
-
 // checkKey refuses an ordering_key that cannot mean anything.
 func checkKey(key string) error {
 	if len(key) > maxKey {
 		return fmt.Errorf("ordering_key has %d bytes and Pub/Sub takes at most %d.", len(key), maxKey)
 	}
-	rest := place().ReplaceAllStringFunc(key, func(s string) string {
-		if attribute().MatchString(s[1 : len(s)-1]) {
-			return ""
-		}
-		return s
-	})
-	if strings.ContainsAny(rest, "{}") {
-		return fmt.Errorf("ordering_key %q: between braces stands subject, type, source or the name of an attribute (lower-case letters and digits).", key)
-	}
-	return nil
+	return event.CheckKey("ordering_key", key)
 }
-
-var attribute = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]{1,20}$`) })

@@ -73,8 +73,7 @@ func Provider() provider.Provider {
 type Topic struct {
 	project, topic string
 	path           string // projects/PROJECT/topics/TOPIC
-	key            string
-	perEvent       bool // key has places
+	key            string // a template of event.KeyOf
 	attributes     map[string]string
 	native         bool
 	endpoint       string // without a path
@@ -84,7 +83,7 @@ type Topic struct {
 }
 
 func open(_ context.Context, env provider.Env, o *Options) (event.Driver, error) {
-	t := &Topic{project: o.Project, topic: o.Topic, path: "projects/" + o.Project + "/topics/" + o.Topic, key: o.OrderingKey, perEvent: strings.Contains(o.OrderingKey, "{"),
+	t := &Topic{project: o.Project, topic: o.Topic, path: "projects/" + o.Project + "/topics/" + o.Topic, key: o.OrderingKey,
 		attributes: o.Attributes, native: env.Format == schema.FormatNative, endpoint: strings.TrimSuffix(o.Endpoint, "/"),
 		credential: env.Credential}
 	client := *httpclient.WithHTTP2(env.HTTP)
