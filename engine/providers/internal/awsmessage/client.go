@@ -151,3 +151,9 @@ type trimmed struct {
 
 func (e *trimmed) Error() string { return e.text }
 func (e *trimmed) Unwrap() error { return e.err }
+
+// Region is what requests are signed for, and Endpoint where they go.
+func (c *Client) Region() string { return c.region }
+
+// Endpoint is where requests go, without a path.
+func (c *Client) Endpoint() string { return c.endpoint }

@@ -1,0 +1,128 @@
+package sqs
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/dsrun/dsrun/engine/event"
+	"github.com/dsrun/dsrun/engine/event/eventtest"
+	"github.com/dsrun/dsrun/engine/httpclient"
+	"github.com/dsrun/dsrun/engine/provider"
+	"github.com/dsrun/dsrun/engine/provider/providertest"
+	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
+	"github.com/dsrun/dsrun/engine/secret"
+	"github.com/dsrun/dsrun/internal/testbed"
+)
+
+func TestDeclaration(t *testing.T) { providertest.Check(t, Provider()) }
+
+// newEnv is what the engine gives to a topic with a static credential.
+func newEnv(t testing.TB, id, sec, token string) provider.Env {
+	t.Helper()
+	client, err := httpclient.New(httpclient.Options{Name: "orders"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := provider.Env{Name: "orders", HTTP: client, Redactor: secret.NewRedactor()}
+	env.Credential, err = awsauth.Provider().OpenCredential(t.Context(), env, &awsauth.Options{Method: "static", AccessKeyID: id, SecretAccessKey: secret.New(sec), SessionToken: secret.New(token)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env
+}
+
+func openTopic(t testing.TB, env provider.Env, o Options) *Topic {
+	t.Helper()
+	d, err := Provider().OpenTopic(t.Context(), env, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d.(*Topic)
+}
+
+// TestSuite holds the suite against moto, with a standard queue and a FIFO queue.
+func TestSuite(t *testing.T) {
+	m := testbed.Moto(t)
+	var n atomic.Int32
+	for _, suffix := range []string{"", ".fifo"} {
+		t.Run("queue"+suffix, func(t *testing.T) {
+			var got sync.Map // what was drained of a queue
+			eventtest.Run(t, eventtest.Harness{
+				Open: func(t testing.TB) event.Driver {
+					env := newEnv(t, m.AccessKeyID, m.SecretAccessKey, "")
+					queue := makeQueue(t, openTopic(t, env, Options{QueueURL: m.Endpoint + "/1/x", Region: m.Region}), fmt.Sprintf("q%d%s", n.Add(1), suffix))
+					return openTopic(t, env, Options{QueueURL: queue, Region: m.Region, Endpoint: m.Endpoint})
+				},
+				Received: func(t testing.TB, d event.Driver) []event.Message {
+					list, _ := got.Load(d)
+					all, _ := list.([]event.Message)
+					all = append(all, drain(t, m, d.(*Topic).queue)...)
+					got.Store(d, all)
+					return all
+				},
+				Missing: func(t testing.TB) event.Driver {
+					return openTopic(t, newEnv(t, m.AccessKeyID, m.SecretAccessKey, ""), Options{QueueURL: m.Endpoint + "/123456789012/no-such-queue" + suffix, Region: m.Region})
+				},
+				Secrets: []string{m.SecretAccessKey},
+				Idle:    http.DefaultClient.CloseIdleConnections,
+			})
+		})
+	}
+}
+
+func makeQueue(t testing.TB, at *Topic, name string) string {
+	t.Helper()
+	in := map[string]any{"QueueName": name}
+	if len(name) > 5 && name[len(name)-5:] == ".fifo" {
+		in["Attributes"] = map[string]string{"FifoQueue": "true"}
+	}
+	var out struct{ QueueURL string }
+	if err := at.call(t.Context(), "CreateQueue", in, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out.QueueURL
+}
+
+// drain takes what a queue holds.
+func drain(t testing.TB, m *testbed.AWS, queue string) (all []event.Message) {
+	t.Helper()
+	q := openTopic(t, newEnv(t, m.AccessKeyID, m.SecretAccessKey, ""), Options{QueueURL: queue, Region: m.Region, Endpoint: m.Endpoint})
+	for {
+		var out struct {
+			Messages []struct {
+				Body, ReceiptHandle string
+				MessageAttributes   map[string]attribute
+			}
+		}
+		if err := q.call(t.Context(), "ReceiveMessage", map[string]any{"QueueUrl": queue, "MaxNumberOfMessages": 10, "MessageAttributeNames": []string{"All"}}, &out); err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Messages) == 0 {
+			return all
+		}
+		type handle struct{ Id, ReceiptHandle string }
+		var done []handle
+		for i, r := range out.Messages {
+			e, err := event.Decode([]byte(r.Body))
+			if err != nil {
+				t.Fatalf("delivered %.200s: %v", r.Body, err)
+			}
+			for name, want := range map[string]string{"ce-id": e.ID, "ce-type": e.Type, "ce-source": e.Source, "ce-subject": e.Subject, "Content-Type": "application/cloudevents+json; charset=UTF-8"} {
+				if got := r.MessageAttributes[name].StringValue; got != want {
+					t.Errorf("attribute %s is %q beside %q", name, got, want)
+				}
+			}
+			all = append(all, e)
+			done = append(done, handle{fmt.Sprint(i), r.ReceiptHandle})
+		}
+		var deleted struct{ Failed []json.RawMessage }
+		if err := q.call(t.Context(), "DeleteMessageBatch", map[string]any{"QueueUrl": queue, "Entries": done}, &deleted); err != nil || len(deleted.Failed) > 0 {
+			t.Fatal(err, deleted)
+		}
+	}
+}
