@@ -19,6 +19,8 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/pubsub"
 	"github.com/dsrun/dsrun/engine/providers/s3"
 	"github.com/dsrun/dsrun/engine/providers/sftp"
+	"github.com/dsrun/dsrun/engine/providers/sns"
+	"github.com/dsrun/dsrun/engine/providers/sqs"
 	"github.com/dsrun/dsrun/engine/providers/webhdfs"
 	"github.com/dsrun/dsrun/engine/providers/webhook"
 )
@@ -39,6 +41,8 @@ func All() *provider.Registry {
 		memory.TopicProvider(),
 		eventbridge.Provider(),
 		pubsub.Provider(),
+		sns.Provider(),
+		sqs.Provider(),
 		webhook.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
