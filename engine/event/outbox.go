@@ -17,7 +17,7 @@ import (
 //
 // An event is in the spool before it is sent and leaves it after the bus has accepted or refused it for good. So a process
 // that dies at any point loses none that Publish returned for, and may send one twice, under the same id. What stays is
-// sent by the next run that opens the topic, or by Flush.
+// sent when the bus is back: by this process before its next event, by the next run that opens the topic, or by Flush.
 type outbox struct {
 	spool *state.Spool
 	// gate lets sends run together and a drain alone: what a drain finds in the spool nobody else is sending.

@@ -2,10 +2,12 @@ package pubsub
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 	"github.com/dsrun/dsrun/engine/credential"
 	"github.com/dsrun/dsrun/engine/event"
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/httpclient"
 	"github.com/dsrun/dsrun/engine/providers/internal/gcpauth"
 	"github.com/dsrun/dsrun/engine/secret"
 )
@@ -293,6 +296,30 @@ func TestEmulator(t *testing.T) {
 	}
 	env.Getenv = func(string) string { return "a/b?c" }
 	if _, err := Provider().OpenTopic(t.Context(), env, &Options{Project: "example", Topic: "training"}); !fault.Is(err, fault.InvalidArgument) {
+		t.Error(err)
+	}
+}
+
+// Over TLS, as with the service itself: HTTP/2 is agreed upon, with a certificate that ca_file names.
+func TestTLS(t *testing.T) {
+	f := newFake(t)
+	s := httptest.NewUnstartedServer(f)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	env, _ := newEnv(t, token)
+	o := Options{Project: "example", Topic: "training", Endpoint: s.URL}
+	m := []event.Message{{ID: "1", Type: "x", Source: "s", Time: begin, Data: []byte("1")}}
+	d := openTopic(t, env, o)
+	if err := d.Publish(t.Context(), m); !fault.Is(err, fault.FailedPrecondition) || !strings.Contains(fault.ClassOf(err).Hint, "ca_file") {
+		t.Errorf("an unknown authority: %v", err)
+	}
+	var err error
+	if env.HTTP, err = httpclient.New(httpclient.Options{CA: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})}); err != nil {
+		t.Fatal(err)
+	}
+	d = openTopic(t, env, o)
+	if err := errors.Join(d.Check(t.Context()), d.Publish(t.Context(), m)); err != nil || len(f.events(t)) != 1 {
 		t.Error(err)
 	}
 }
