@@ -58,6 +58,14 @@ func (t *Topic) class(e *serviceError) fault.Class {
 	case fault.Unauthenticated:
 		c.Hint = "The service does not take the credential's token: check that the key is enabled and the machine's clock is right."
 	}
+	switch e.reason { // of google.rpc.ErrorInfo in the domain googleapis.com
+	case "SERVICE_DISABLED":
+		c.Hint = fmt.Sprintf("Switch the service on: `gcloud services enable pubsub.googleapis.com --project=%s`.", t.project)
+	case "ACCESS_TOKEN_SCOPE_INSUFFICIENT":
+		c.Hint = "The credential's token is not for Pub/Sub: give the machine or the login the scope cloud-platform or pubsub."
+	case "BILLING_DISABLED":
+		c.Hint = fmt.Sprintf("The project %q has no billing account: link one.", t.project)
+	}
 	return c
 }
 

@@ -204,6 +204,23 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// The reason that Google's services give says what to do.
+func TestReasons(t *testing.T) {
+	f := newFake(t)
+	d := over(t, f, "", "")
+	for reason, says := range map[string]string{"SERVICE_DISABLED": "gcloud services enable pubsub.googleapis.com --project=example", "ACCESS_TOKEN_SCOPE_INSUFFICIENT": "scope",
+		"BILLING_DISABLED": "billing", "OTHER": "roles/pubsub.publisher"} {
+		f.on = func(_ string, _ int, _ []message, w http.ResponseWriter) bool {
+			status(w, 7, "no", detail("ErrorInfo", appendBytes(appendBytes(nil, 1, []byte(reason)), 2, []byte("googleapis.com"))))
+			return true
+		}
+		err := d.Publish(t.Context(), []event.Message{{ID: "1", Type: "x", Source: "s", Data: []byte("1")}})
+		if c := d.Classify(err); c.Code != fault.PermissionDenied || !strings.Contains(c.Hint, says) || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: %v, hint %q", reason, err, c.Hint)
+		}
+	}
+}
+
 // Who may publish and not look is told by the first event that the topic does not exist.
 func TestPublisherOnly(t *testing.T) {
 	f := newFake(t)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/dsrun/dsrun/engine/event"
 	"github.com/dsrun/dsrun/engine/event/eventtest"
+	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/httpclient"
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/provider/providertest"
@@ -286,5 +288,25 @@ else:
 		if e.Type != "wanted" || e.Source != "/é" || fmt.Sprint(e.Data.I) != e.ID || e.Data.Text != "<é&+%>" {
 			t.Errorf("%+v", e)
 		}
+	}
+}
+
+// TestSignatureOverMoto: moto, which checks signatures with Amazon's own library for Python, takes what the right key has signed
+// and nothing else.
+func TestSignatureOverMoto(t *testing.T) {
+	m := testbed.MotoAuth(t, 4)
+	id, sec := m.User(t, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sns:*","Resource":"*"}]}`)
+	arn := makeTopic(t, m, "signed")
+	open := func(secret string) *Topic {
+		return openTopic(t, newEnv(t, id, secret, ""), Options{TopicARN: arn, Endpoint: m.Endpoint})
+	}
+	right, wrong := open(sec), open("x"+sec[1:])
+	message := []event.Message{{ID: "1", Type: "x", Source: "s", Subject: "ü +&=", Data: []byte(`{"a":"é +%&="}`)}}
+	if err := errors.Join(right.Check(t.Context()), right.Publish(t.Context(), message)); err != nil {
+		t.Error(err)
+	}
+	// moto words its refusal in a form that only EC2 uses.
+	if err := wrong.Publish(t.Context(), message); wrong.Classify(err).Code != fault.PermissionDenied {
+		t.Errorf("a wrong key: %v", err)
 	}
 }

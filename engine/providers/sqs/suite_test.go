@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/dsrun/dsrun/engine/event"
 	"github.com/dsrun/dsrun/engine/event/eventtest"
+	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/httpclient"
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/provider/providertest"
@@ -179,5 +181,25 @@ print(json.dumps(out))
 		if g[0] != sent[i].ID || g[1] != "s" || g[2] != sent[i].ID || g[3] != sent[i].Source || data["i"] != float64(i) || data["text"] != "<é\u2028 \"x\"😀\uffff>" {
 			t.Errorf("message %d: %v", i, g)
 		}
+	}
+}
+
+// TestSignatureOverMoto: moto, which checks signatures with Amazon's own library for Python, takes what the right key has signed
+// and nothing else.
+func TestSignatureOverMoto(t *testing.T) {
+	m := testbed.MotoAuth(t, 4)
+	id, sec := m.User(t, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sqs:*","Resource":"*"}]}`)
+	queue := makeQueue(t, openTopic(t, newEnv(t, id, sec, ""), Options{QueueURL: m.Endpoint + "/1/x", Region: m.Region}), "signed")
+	open := func(secret string) *Topic {
+		return openTopic(t, newEnv(t, id, secret, ""), Options{QueueURL: queue, Region: m.Region, Endpoint: m.Endpoint})
+	}
+	right, wrong := open(sec), open("x"+sec[1:])
+	message := []event.Message{{ID: "1", Type: "x", Source: "s", Subject: "ü +&=", Data: []byte(`{"a":"é +%&="}`)}}
+	if err := errors.Join(right.Check(t.Context()), right.Publish(t.Context(), message)); err != nil {
+		t.Error(err)
+	}
+	// moto words its refusal in a form that only EC2 uses.
+	if err := wrong.Publish(t.Context(), message); wrong.Classify(err).Code != fault.PermissionDenied {
+		t.Errorf("a wrong key: %v", err)
 	}
 }
