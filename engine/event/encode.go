@@ -71,10 +71,26 @@ func Encode(m Message) ([]byte, error) {
 var lineSeparators = strings.NewReplacer("\u2028", `\u2028`, "\u2029", `\u2029`)
 
 func writeString(b *bytes.Buffer, s string) {
+	if plain(s) {
+		b.WriteByte('"')
+		b.WriteString(s)
+		b.WriteByte('"')
+		return
+	}
 	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(s) // a string cannot fail
 	b.Truncate(b.Len() - 1)
+}
+
+// plain reports whether a text needs no escaping, as most do: an encoder costs more than the rest of an event.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // Size returns the number of bytes of the message's structured form, or -1 when it has none.

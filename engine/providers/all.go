@@ -24,8 +24,11 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
 	"github.com/dsrun/dsrun/engine/providers/oci"
+	"github.com/dsrun/dsrun/engine/providers/pubsub"
 	"github.com/dsrun/dsrun/engine/providers/s3"
 	"github.com/dsrun/dsrun/engine/providers/sftp"
+	"github.com/dsrun/dsrun/engine/providers/sns"
+	"github.com/dsrun/dsrun/engine/providers/sqs"
 	"github.com/dsrun/dsrun/engine/providers/webhdfs"
 	"github.com/dsrun/dsrun/engine/providers/webhook"
 )
@@ -50,6 +53,9 @@ func All() *provider.Registry {
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
+		pubsub.Provider(),
+		sns.Provider(),
+		sqs.Provider(),
 		webhook.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
