@@ -7,6 +7,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/azureblob"
 	"github.com/dsrun/dsrun/engine/providers/azurefiles"
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
+	"github.com/dsrun/dsrun/engine/providers/eventgrid"
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
@@ -36,6 +37,7 @@ func All() *provider.Registry {
 		file.Provider(),
 		memory.TopicProvider(),
 		eventbridge.Provider(),
+		eventgrid.Provider(),
 		webhook.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
