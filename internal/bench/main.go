@@ -41,6 +41,7 @@ var parts = []struct {
 	{"s3big", "one large object of S3 beside peers", (*bench).s3Big},
 	{"s3small", "many small objects of S3 beside peers", (*bench).s3Small},
 	{"events", "publishing events beside plain loops", (*bench).events},
+	{"eventmem", "publishing 1,000,000 events in bounded memory", (*bench).eventMemory},
 	{"parallel", "copying 16 large files at once", (*bench).copyParallel},
 }
 
