@@ -1,7 +1,11 @@
-# Triggers a training through Azure Event Grid: the topic was made with --input-schema eventgridschema, and its handlers
-# expect the type "retrain_trigger" and the subject "ml3_platform", which the source stands for in Event Grid's own schema.
+# retrain.star on Azure Event Grid. The topic was made with --input-schema eventgridschema, and an event of it is
 #
-#   dsrun publish retrain -c retrain_eventgrid.hcl --type retrain_trigger --data '{"model_id": "m1"}' --var access_key=...
+#   {"id": ..., "subject": "ml3_platform", "eventType": "retrain_trigger", "eventTime": ..., "dataVersion": "1.0",
+#    "data": {"model_id": ...}}
+#
+# where the source stands for the subject. Without a script:
+#
+#   dsrun publish retrain -c retrain_eventgrid.hcl --type retrain_trigger --data '{"model_id": "m1"}'
 
 variable "endpoint" {
   type        = string
@@ -19,6 +23,11 @@ variable "access_key" {
 credential "azure" "topic" {
   method     = "access_key"
   access_key = var.access_key
+}
+
+datastore "local" "raw" {
+  path = "data"
+  mode = "read"
 }
 
 topic "eventgrid" "retrain" {

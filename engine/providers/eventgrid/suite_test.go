@@ -81,6 +81,9 @@ func received(t testing.TB, s *eventgrid.Server) (out []event.Message) {
 	return out
 }
 
+// portable are checks of the layer above drivers that take long over a server that verifies each of 100,000 events.
+var portable = map[string]string{"bounded ahead": "shown over a topic of CloudEvents", "refused for good": "shown over a topic of CloudEvents"}
+
 // TestSuite holds the promises of topics against a custom topic and against a topic of a namespace.
 func TestSuite(t *testing.T) {
 	for name, path := range map[string]string{"topic": "/api/events", "namespace": "/topics/orders"} {
@@ -108,6 +111,7 @@ func TestSuite(t *testing.T) {
 					}
 					return over(t, "https://no-such-topic.westeurope-1.eventgrid.invalid/api/events", "")
 				},
+				Skip:    map[string]map[string]string{"namespace": portable}[name],
 				Secrets: []string{accessKey},
 				Idle:    func() { stands.Range(func(_, s any) bool { s.(stand).http.Close(); return true }) },
 			})
@@ -188,6 +192,7 @@ func TestNativeSuite(t *testing.T) {
 		Missing: func(t testing.TB) event.Driver {
 			return over(t, "https://no-such-topic.westeurope-1.eventgrid.invalid", schema.FormatNative)
 		},
+		Skip:    portable,
 		Secrets: []string{accessKey},
 		Idle:    func() { stands.Range(func(_, s any) bool { s.(stand).http.Close(); return true }) },
 	})
