@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +40,7 @@ topic "eventgrid" "t" {
 var buses = []bus{
 	{"eventbridge, moto", "eventbridge", 2000, 10, (*bench).moto, "topic \"eventbridge\" \"t\" {\n  bus      = \"default\"\n  region   = \"us-east-1\"\n  endpoint = %q\n}\n", ""},
 	{"eventbridge, null server", "eventbridge", 200_000, 10, sink("eventbridge"), "topic \"eventbridge\" \"t\" {\n  bus      = \"default\"\n  region   = \"us-east-1\"\n  endpoint = %q\n}\n", ""},
+	{"pubsub, Google's server for tests", "pubsub", 100_000, 1000, (*bench).pubsub, "credential \"gcp\" \"none\" {\n  method = \"anonymous\"\n}\ntopic \"pubsub\" \"t\" {\n  project    = \"example\"\n  topic      = \"events\"\n  credential = credential.gcp.none\n  endpoint   = %q\n}\n", ""},
 	{"webhook", "webhook", 50_000, 1, sink("webhook"), "topic \"webhook\" \"t\" {\n  url = %q\n}\n", "/hook"},
 	// About as many events as a request of 1 MB holds.
 	{"eventgrid, stand-in", "eventgrid", 200_000, 3000, sink("eventgrid", "-key", gridKey), "", "/api/events"},
@@ -176,7 +178,34 @@ func sink(kind string, args ...string) func(*bench) (string, func(), error) {
 
 // moto starts a server that stands for EventBridge, where it is installed.
 func (b *bench) moto() (string, func(), error) {
-	program, err := exec.LookPath("moto_server")
+	return b.serve("moto_server", func(port string) []string { return []string{"-H", "127.0.0.1", "-p", port} })
+}
+
+// pubsub starts Google's server for tests with a topic, where it is installed.
+func (b *bench) pubsub() (string, func(), error) {
+	url, stop, err := b.serve("pubsub-server", func(port string) []string { return []string{"-listen", "127.0.0.1:" + port} })
+	if err != nil {
+		return "", nil, err
+	}
+	admin, err := os.ReadFile(filepath.Join(b.tmp, "admin.addr"))
+	if err == nil {
+		var resp *http.Response
+		if resp, err = http.Post("http://"+string(admin)+"/topics?name=projects/example/topics/events", "", nil); err == nil {
+			if err = resp.Body.Close(); resp.StatusCode != http.StatusOK {
+				err = fmt.Errorf("making a topic: %s", resp.Status)
+			}
+		}
+	}
+	if err != nil {
+		stop()
+		return "", nil, err
+	}
+	return url, stop, nil
+}
+
+// serve starts a program that serves at a port of this machine, in the folder of the measurements.
+func (b *bench) serve(name string, args func(port string) []string) (string, func(), error) {
+	program, err := exec.LookPath(name)
 	if err != nil {
 		return "", nil, exec.ErrNotFound
 	}
@@ -188,18 +217,18 @@ func (b *bench) moto() (string, func(), error) {
 	if err := l.Close(); err != nil {
 		return "", nil, err
 	}
-	cmd := exec.Command(program, "-H", "127.0.0.1", "-p", port)
+	cmd := exec.Command(program, args(port)...)
+	cmd.Dir = b.tmp
 	if err := cmd.Start(); err != nil {
 		return "", nil, err
 	}
 	stop := func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
-	url := "http://127.0.0.1:" + port
-	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(200 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(100 * time.Millisecond) {
 		c, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err == nil {
-			return url, stop, c.Close()
+			return "http://127.0.0.1:" + port, stop, c.Close()
 		}
 	}
 	stop()
-	return "", nil, errors.New("moto does not listen")
+	return "", nil, fmt.Errorf("%s does not listen", name)
 }

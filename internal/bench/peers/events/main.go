@@ -2,7 +2,7 @@
 // write with the service's own kit. It reads one JSON object a line and sends each as a CloudEvent, in batches of the
 // given number, one request after another.
 //
-//	events -kind eventbridge|eventgrid|webhook|file -url URL -batch 10 events.jsonl
+//	events -kind eventbridge|eventgrid|pubsub|webhook|file -url URL -batch 10 events.jsonl
 package main
 
 import (
@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	pubsub "cloud.google.com/go/pubsub/v2/apiv1"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/messaging"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -27,6 +29,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 )
 
 // cloudEvent is an event as a program with encoding/json writes it.
@@ -59,6 +64,8 @@ func main() {
 		send = toEventBridge(*url)
 	case "eventgrid":
 		send = toEventGrid(*url, *key)
+	case "pubsub":
+		send = toPubSub(*url)
 	case "webhook":
 		send = toWebhook(*url)
 	case "file":
@@ -126,6 +133,23 @@ func toEventGrid(url, key string) func(int, [][]byte) {
 		}
 		_, err := client.PublishCloudEvents(context.Background(), events, nil)
 		check(err)
+	}
+}
+
+func toPubSub(url string) func(int, [][]byte) {
+	client, err := pubsub.NewTopicAdminClient(context.Background(), option.WithEndpoint(strings.TrimPrefix(url, "http://")), option.WithoutAuthentication(),
+		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
+	check(err)
+	return func(first int, batch [][]byte) {
+		in := &pubsubpb.PublishRequest{Topic: "projects/example/topics/events"}
+		for i, line := range batch {
+			in.Messages = append(in.Messages, &pubsubpb.PubsubMessage{Data: encode(first+i, line), Attributes: map[string]string{"content-type": "application/cloudevents+json"}})
+		}
+		out, err := client.Publish(context.Background(), in)
+		check(err)
+		if len(out.MessageIds) != len(batch) {
+			check(fmt.Errorf("%d messages are accepted, of %d", len(out.MessageIds), len(batch)))
+		}
 	}
 }
 
