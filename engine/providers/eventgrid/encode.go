@@ -48,12 +48,12 @@ func (t *Topic) encodeOne(m event.Message) ([]byte, error) {
 	if !t.native {
 		return event.Encode(m)
 	}
-	return t.appendNative(nil, m)
+	return t.appendNative(nil, m), nil
 }
 
 // appendNative appends an event of Event Grid's schema (https://learn.microsoft.com/azure/event-grid/event-schema). The
 // schema has no source: where the event has no subject, which it must have, the source is it.
-func (t *Topic) appendNative(b []byte, m event.Message) ([]byte, error) {
+func (t *Topic) appendNative(b []byte, m event.Message) []byte {
 	subject := m.Subject
 	if subject == "" {
 		subject = m.Source
@@ -75,7 +75,7 @@ func (t *Topic) appendNative(b []byte, m event.Message) ([]byte, error) {
 	if len(data) == 0 {
 		data = []byte("{}")
 	}
-	return append(append(b, data...), '}'), nil
+	return append(append(b, data...), '}')
 }
 
 // dataVersion is the version of the data's schema, which publishers define. Handlers that filter by it expect 1.0.
@@ -88,11 +88,10 @@ func appendText(b []byte, s string) []byte {
 
 // size is what a request grows by with a message.
 func (t *Topic) size(m event.Message) int64 {
-	text, err := t.encodeOne(m)
-	if err != nil {
-		return -1
+	if !t.native {
+		return event.Size(m) + 1
 	}
-	return int64(len(text)) + 1
+	return int64(len(t.appendNative(nil, m))) + 1
 }
 
 // valid refuses what the form has no place for.
