@@ -13,7 +13,39 @@ import (
 // Plan is what a dry run would have done.
 type Plan struct {
 	Changes []Change
-	Events  []PlannedEvent
+	Events  []PlannedEvent // the first thousand; EachEvent hands out all
+	rest    *planned
+}
+
+// NumEvents is how many events would have been published.
+func (p *Plan) NumEvents() int {
+	if p.rest == nil {
+		return len(p.Events)
+	}
+	return p.rest.n
+}
+
+// EachEvent hands out all events that would have been published, in order.
+func (p *Plan) EachEvent(fn func(PlannedEvent) error) error {
+	for _, e := range p.Events {
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+	if p.rest == nil {
+		return nil
+	}
+	return p.rest.each(fn)
+}
+
+// Close frees the private file that holds more events than memory is to hold.
+func (p *Plan) Close() error {
+	if p.rest == nil || p.rest.file == nil {
+		return nil
+	}
+	err := p.rest.file.Close()
+	p.rest = nil
+	return err
 }
 
 // Change is one planned change of a datastore.
@@ -47,7 +79,7 @@ type PlannedEvent struct {
 // recorder collects the events of a dry run.
 type recorder struct {
 	mu     sync.Mutex
-	events []PlannedEvent
+	events planned
 	topics lazy[*event.Topic]
 }
 
@@ -65,7 +97,7 @@ func (h *host) dryTopic(ctx context.Context, name string) (*event.Topic, error) 
 		return h.p.newTopic(d, driver, common, h.info.ID, func(m event.Message) {
 			h.recorded.mu.Lock()
 			defer h.recorded.mu.Unlock()
-			h.recorded.events = append(h.recorded.events, PlannedEvent{Topic: name, Message: m})
+			h.recorded.events.add(PlannedEvent{Topic: name, Message: m}, h.p.spill)
 		}, nil)
 	})
 }
@@ -81,8 +113,13 @@ func (h *host) close(plan *Plan) error {
 	for _, t := range h.recorded.topics.take() {
 		errs = append(errs, t.Close())
 	}
+	if h.recorded.events.n > 0 {
+		errs = append(errs, h.recorded.events.end())
+	}
 	if plan != nil {
-		plan.Events = h.recorded.events
+		plan.Events, plan.rest = h.recorded.events.first, &h.recorded.events
+	} else if f := h.recorded.events.file; f != nil {
+		errs = append(errs, f.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,43 +42,55 @@ func (a *app) nothing(text string, failEmpty bool) error {
 	return nil
 }
 
-// printPlan prints what a dry run would have done.
-func (a *app) printPlan(p *engine.Plan) error {
+// printPlan prints what a dry run would have done, and closes the plan.
+func (a *app) printPlan(p *engine.Plan) (err error) {
+	w := bufio.NewWriter(a.w.Stdout)
+	defer func() {
+		cerr := p.Close()
+		if err == nil {
+			err = w.Flush()
+		}
+		if err == nil {
+			err = cerr
+		}
+	}()
 	if a.g.json {
+		enc := newEncoder(w)
 		for _, c := range p.Changes {
-			if err := a.printJSON(c); err != nil {
+			if err := enc.Encode(c); err != nil {
 				return err
 			}
 		}
-		for _, e := range p.Events {
+		return p.EachEvent(func(e engine.PlannedEvent) error {
 			v := map[string]any{"action": "publish", "topic": e.Topic, "id": e.ID, "type": e.Type, "data": json.RawMessage(e.Data)}
 			if e.Subject != "" {
 				v["subject"] = e.Subject
 			}
-			if err := a.printJSON(v); err != nil {
-				return err
-			}
-		}
-		return nil
+			return enc.Encode(v)
+		})
 	}
-	var b strings.Builder
-	if len(p.Changes)+len(p.Events) == 0 {
-		b.WriteString("dry run: nothing would change\n")
-	} else {
-		b.WriteString("dry run: nothing was changed; this would have been done\n")
+	line := func(format string, args ...any) error {
+		_, err := io.WriteString(w, a.redactor.Redact(fmt.Sprintf(format, args...)))
+		return err
+	}
+	if len(p.Changes)+p.NumEvents() == 0 {
+		return line("dry run: nothing would change\n")
+	}
+	if err := line("dry run: nothing was changed; this would have been done\n"); err != nil {
+		return err
 	}
 	for _, c := range p.Changes {
 		size := ""
 		if c.Size >= 0 {
 			size = " (" + humanBytes(c.Size) + ")"
 		}
-		fmt.Fprintf(&b, "  %-9s %s%s\n", c.Action, fault.Printable(c.Store+":"+c.Path), size)
+		if err := line("  %-9s %s%s\n", c.Action, fault.Printable(c.Store+":"+c.Path), size); err != nil {
+			return err
+		}
 	}
-	for _, e := range p.Events {
-		fmt.Fprintf(&b, "  publish   %s to %s: %s\n", e.Type, e.Topic, fault.Printable(string(e.Data)))
-	}
-	_, err := io.WriteString(a.w.Stdout, a.redactor.Redact(b.String()))
-	return err
+	return p.EachEvent(func(e engine.PlannedEvent) error {
+		return line("  publish   %s to %s: %s\n", e.Type, e.Topic, fault.Printable(string(e.Data)))
+	})
 }
 
 // humanBytes prints a size in binary units with three significant digits at the most.

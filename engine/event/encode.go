@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,10 +24,19 @@ const timeFormat = time.RFC3339Nano
 func Encode(m Message) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(256 + len(m.Data))
+	if err := encode(&b, m); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func encode(b *bytes.Buffer, m Message) error {
 	b.WriteString(`{"specversion":"` + SpecVersion + `"`)
 	field := func(name, value string) {
-		b.WriteString(`,"` + name + `":`)
-		writeString(&b, value)
+		b.WriteString(`,"`)
+		b.WriteString(name)
+		b.WriteString(`":`)
+		writeString(b, value)
 	}
 	field("id", m.ID)
 	field("source", m.Source)
@@ -35,7 +45,9 @@ func Encode(m Message) ([]byte, error) {
 		field("subject", m.Subject)
 	}
 	if !m.Time.IsZero() {
-		field("time", m.Time.UTC().Format(timeFormat))
+		b.WriteString(`,"time":"`)
+		b.Write(m.Time.UTC().AppendFormat(b.AvailableBuffer(), timeFormat))
+		b.WriteByte('"')
 	}
 	if m.DataContentType != "" {
 		field("datacontenttype", m.DataContentType)
@@ -47,15 +59,15 @@ func Encode(m Message) ([]byte, error) {
 	slices.Sort(names)
 	for _, name := range names {
 		if err := checkAttributeName(name); err != nil {
-			return nil, err
+			return err
 		}
 		field(name, m.Attributes[name])
 	}
 	if len(m.Data) > 0 {
 		b.WriteString(`,"data":`)
 		start := b.Len()
-		if err := json.Compact(&b, m.Data); err != nil {
-			return nil, fmt.Errorf("data is not JSON: %w", err)
+		if err := json.Compact(b, m.Data); err != nil {
+			return fmt.Errorf("data is not JSON: %w", err)
 		}
 		if tail := b.Bytes()[start:]; bytes.Contains(tail, []byte("\u2028")) || bytes.Contains(tail, []byte("\u2029")) {
 			clean := lineSeparators.Replace(string(tail))
@@ -64,7 +76,7 @@ func Encode(m Message) ([]byte, error) {
 		}
 	}
 	b.WriteByte('}')
-	return b.Bytes(), nil
+	return nil
 }
 
 // lineSeparators escapes what some readers take for the end of a line. JSON allows them only inside of strings.
@@ -95,12 +107,24 @@ func plain(s string) bool {
 
 // Size returns the number of bytes of the message's structured form, or -1 when it has none.
 func Size(m Message) int64 {
-	b, err := Encode(m)
+	b := buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	err := encode(b, m)
+	n := int64(b.Len())
+	if b.Cap() <= maxPooled {
+		buffers.Put(b)
+	}
 	if err != nil {
 		return -1
 	}
-	return int64(len(b))
+	return n
 }
+
+// buffers are for Size, whose text nobody keeps.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxPooled is the largest buffer that is kept, in bytes.
+const maxPooled = 64 << 10
 
 // Decode reads what Encode wrote. It takes CloudEvents of version 1.0 whose data is JSON; an extension attribute that is
 // a number or a truth value becomes its text.

@@ -1,6 +1,8 @@
 package event
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -33,6 +35,30 @@ func TestEncode(t *testing.T) {
 	for _, bad := range []Message{{Data: []byte("{")}, {Attributes: map[string]string{"data_base64": "x"}}, {Attributes: map[string]string{"id": "x"}}} {
 		if b, err := Encode(bad); err == nil || Size(bad) != -1 {
 			t.Errorf("%+v was encoded: %s", bad, b)
+		}
+	}
+}
+
+// TestTexts: the short way of writing a text gives what encoding/json gives.
+func TestTexts(t *testing.T) {
+	texts := []string{"", "plain text", `a"b`, `a\b`, "<&>", "é", "\u2028", "\x7f", "a\xffb"}
+	for c := range 256 {
+		texts = append(texts, "a"+string(rune(c))+"b")
+	}
+	for _, s := range texts {
+		var got, want bytes.Buffer
+		writeString(&got, s)
+		e := json.NewEncoder(&want)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(s); err != nil || got.String()+"\n" != want.String() {
+			t.Errorf("%q: %s, want %s", s, &got, &want)
+		}
+	}
+	m := Message{ID: "i", Source: "s", Type: "t", Data: bytes.Repeat([]byte(" 1"), 1)}
+	for _, n := range []int{1, maxPooled, 3} { // a pooled buffer leaves nothing behind
+		m.Subject = strings.Repeat("x", n)
+		if b, err := Encode(m); err != nil || int64(len(b)) != Size(m) {
+			t.Errorf("%d bytes, counted as %d: %v", len(b), Size(m), err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/azurefiles"
 	"github.com/dsrun/dsrun/engine/providers/databricks"
 	"github.com/dsrun/dsrun/engine/providers/eventbridge"
+	"github.com/dsrun/dsrun/engine/providers/eventgrid"
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/huggingface"
 	"github.com/dsrun/dsrun/engine/providers/gcs"
@@ -56,6 +57,7 @@ func All() *provider.Registry {
 		pubsub.Provider(),
 		sns.Provider(),
 		sqs.Provider(),
+		eventgrid.Provider(),
 		webhook.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),

@@ -39,6 +39,8 @@ func generate(kind string, args []string) error {
 		return small(args[0], n)
 	case "csv":
 		return write(args[0], func(w *bufio.Writer) error { return csvRows(w, n) })
+	case "events":
+		return write(args[0], func(w *bufio.Writer) error { return eventRows(w, n) })
 	case "bytes":
 		return write(args[0], func(w *bufio.Writer) error {
 			_, err := io.CopyN(w, rand.Reader, int64(n)<<20)
@@ -67,6 +69,16 @@ func csvRows(w *bufio.Writer, n int) error {
 	w.WriteString("id,name,price,qty\n")
 	for i := range n {
 		if _, err := fmt.Fprintf(w, "%d,item %d,%d.5,%d\n", i, i%1000, i%97, i%13); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eventRows writes the data of n events, one JSON object a line.
+func eventRows(w *bufio.Writer, n int) error {
+	for i := range n {
+		if _, err := fmt.Fprintf(w, "{\"row\":%d,\"name\":\"item %d\",\"price\":%d.5,\"checks\":[\"range\",\"type\"],\"ok\":%t}\n", i, i%1000, i%97, i%7 != 0); err != nil {
 			return err
 		}
 	}

@@ -16,8 +16,9 @@ import (
 
 type bench struct {
 	dsrun, plain, formats, nulls3, tmp string
+	eventsink, eventloop               string
 	entries, rows, big                 int
-	scale                              float64 // of the numbers of objects on S3
+	scale                              float64 // of the numbers of objects on S3 and of events
 	base                               figure  // of `dsrun version`
 }
 
@@ -40,6 +41,8 @@ var parts = []struct {
 	{"s3big", "one large object of S3 beside peers", (*bench).s3Big},
 	{"s3tls", "one large object of S3 over TLS beside peers", (*bench).s3TLS},
 	{"s3small", "many small objects of S3 beside peers", (*bench).s3Small},
+	{"events", "publishing events beside plain loops", (*bench).events},
+	{"eventmem", "publishing 1,000,000 events in bounded memory", (*bench).eventMemory},
 	{"parallel", "copying 16 large files at once", (*bench).copyParallel},
 }
 
@@ -53,7 +56,9 @@ func main() {
 	flag.StringVar(&b.plain, "plain", "", "the plain interpreter")
 	flag.StringVar(&b.formats, "formats", "", "the program that measures readers of rows")
 	flag.StringVar(&b.nulls3, "nulls3", "", "the null S3 server")
-	flag.Float64Var(&b.scale, "scale", 1, "share of the objects on S3 that are listed and moved")
+	flag.StringVar(&b.eventsink, "eventsink", "", "the receiver of events")
+	flag.StringVar(&b.eventloop, "eventloop", "", "the plain loops that send events")
+	flag.Float64Var(&b.scale, "scale", 1, "share of the objects on S3 that are listed and moved, and of the events that are sent")
 	flag.IntVar(&b.entries, "entries", 1_000_000, "files to list and copy")
 	flag.IntVar(&b.rows, "rows", 1_000_000, "rows to read and convert")
 	flag.IntVar(&b.big, "big", 2048, "size of the large file in MiB")

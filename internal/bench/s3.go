@@ -14,7 +14,11 @@ import (
 
 // nulls starts a null S3 server in a process of its own, so that its cost is no client's, and returns its address.
 func (b *bench) nulls(args ...string) (url string, stop func(), err error) {
-	cmd := exec.Command(b.nulls3, args...)
+	return listening(exec.Command(b.nulls3, args...))
+}
+
+// listening starts a server that says where it listens.
+func listening(cmd *exec.Cmd) (url string, stop func(), err error) {
 	words, err := cmd.StderrPipe()
 	if err != nil {
 		return "", nil, err
@@ -27,9 +31,9 @@ func (b *bench) nulls(args ...string) (url string, stop func(), err error) {
 	_, addr, ok := strings.Cut(strings.TrimSpace(line), "listening on ")
 	if err != nil || !ok {
 		stop()
-		return "", nil, errors.Join(fmt.Errorf("the null server said %q", line), err)
+		return "", nil, errors.Join(fmt.Errorf("%s said %q", cmd.Path, line), err)
 	}
-	if slices.Contains(args, "-tls") {
+	if slices.Contains(cmd.Args, "-tls") {
 		return "https://" + addr, stop, nil
 	}
 	return "http://" + addr, stop, nil

@@ -229,6 +229,15 @@ func TestBrokenDriversFail(t *testing.T) {
 			}
 			return b.Publish(ctx, batch)
 		}), nil, "batch stays the caller's"},
+		"loses one of a thousand": {publish(func(b *bus, ctx context.Context, batch []event.Message) error {
+			return b.Publish(ctx, slices.DeleteFunc(slices.Clone(batch), func(m event.Message) bool { return m.ID == "s400" }))
+		}), nil, "storm"},
+		"repeats what it has": {publish(func(b *bus, ctx context.Context, batch []event.Message) error {
+			if batch[0].ID == "s400" {
+				batch = append(slices.Clone(batch), batch[0])
+			}
+			return b.Publish(ctx, batch)
+		}), nil, "storm"},
 		"ignores the context": {publish(func(b *bus, _ context.Context, batch []event.Message) error {
 			return b.Publish(context.Background(), batch)
 		}), nil, "cancelled"},

@@ -58,7 +58,7 @@ type suite struct{ Harness }
 
 func checks() []check {
 	var all []check
-	for _, group := range [][]check{driverChecks, contentChecks, topicChecks, retryChecks, streamChecks, outboxChecks} {
+	for _, group := range [][]check{driverChecks, contentChecks, topicChecks, retryChecks, streamChecks, outboxChecks, stormChecks} {
 		all = append(all, group...)
 	}
 	return all

@@ -55,7 +55,7 @@ func TestSuiteOverMoto(t *testing.T) {
 		"full bytes":      "moto's queues take less than its bus; the fake shows it",
 	}
 	for _, name := range []string{"stream", "stream of large events", "too large", "refused for good", "one spoils the batch", "stream that fails", "bounded ahead",
-		"slow stream", "panic of the stream", "concurrent publishers"} {
+		"slow stream", "panic of the stream", "concurrent publishers", "storm"} {
 		skips[name] = "moto takes minutes for as many events; the fake shows it"
 	}
 	eventtest.Run(t, eventtest.Harness{

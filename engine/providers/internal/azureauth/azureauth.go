@@ -15,14 +15,15 @@ import (
 	"github.com/dsrun/dsrun/engine/secret"
 )
 
-// The fields of a credential.Value of the family "azure". Exactly one of account_key, sas_token, token and access_key is
-// there; a value without any is anonymous.
+// The fields of a credential.Value of the family "azure". Exactly one of account_key, sas_token, token, access_key and
+// topic_sas is there; a value without any is anonymous.
 const (
 	FieldAccount    = "account"     // of the account key or connection string, where it is known
 	FieldAccountKey = "account_key" // base64, of a storage account
 	FieldSAS        = "sas_token"   // a shared access signature, without "?"
 	FieldToken      = "token"       // a bearer token for Want.Audience
 	FieldAccessKey  = "access_key"  // of an Event Grid topic
+	FieldTopicSAS   = "topic_sas"   // a shared access signature of an Event Grid topic
 )
 
 // The audiences that tokens are for, in every cloud: the scope of a token request.

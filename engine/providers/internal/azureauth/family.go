@@ -58,7 +58,7 @@ func (o *Options) Fields(f *schema.Fields) {
 	f.Secret(&o.AccountKey, "account_key", "Key of the storage account, as `az storage account keys list` prints it.").FromEnv("AZURE_ACCOUNT_ACCESS_KEY", "AZURE_STORAGE_KEY").
 		Validate(func() error { return checkKey(o.AccountKey) })
 	f.Secret(&o.ConnectionString, "connection_string", "Connection string of the storage account, with a key or a shared access signature.").FromEnv("AZURE_STORAGE_CONNECTION_STRING")
-	f.Secret(&o.SASToken, "sas_token", "Shared access signature of an account, a container or a share.").FromEnv("AZURE_STORAGE_SAS_TOKEN")
+	f.Secret(&o.SASToken, "sas_token", "Shared access signature of an account, a container or a share, or of an Event Grid topic (`r=...&e=...&s=...`).").FromEnv("AZURE_STORAGE_SAS_TOKEN")
 	f.String(&o.TenantID, "tenant_id", "Id or domain of the Entra tenant.").Eg(`"00000000-0000-0000-0000-000000000000"`).FromEnv("AZURE_TENANT_ID").
 		Validate(func() error { return checkTenant(o.TenantID) })
 	f.String(&o.ClientID, "client_id", "Application id of a service principal, or client id of a user-assigned managed identity.").Eg(`"11111111-1111-1111-1111-111111111111"`).FromEnv("AZURE_CLIENT_ID")
@@ -102,6 +102,10 @@ func open(_ context.Context, env provider.Env, o *Options) (credential.Source, e
 	case methodAnonymous:
 		s.Source, s.anonymous = credential.Static(w.block()+", unsigned requests", nil, nil), true
 	case methodSAS:
+		if sas, ok := parseTopicSAS(o.SASToken.Reveal()); ok {
+			s.Source = topicSAS(w.block(), sas, env.Redactor)
+			break
+		}
 		sas, err := ParseSAS(o.SASToken.Reveal())
 		if err != nil {
 			return nil, err

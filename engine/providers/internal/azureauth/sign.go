@@ -52,8 +52,8 @@ func Authorize(ctx context.Context, src credential.Source, req *http.Request, ac
 		req.URL.RawQuery += f[FieldSAS].Reveal()
 	case !f[FieldToken].IsZero():
 		req.Header["Authorization"] = []string{"Bearer " + f[FieldToken].Reveal()}
-	case !f[FieldAccessKey].IsZero():
-		return fault.Hinted(fault.InvalidArgument, "Declare a credential with account_key, sas_token or an identity for the store.", "an access key of Event Grid cannot be used for storage")
+	case !f[FieldAccessKey].IsZero() || !f[FieldTopicSAS].IsZero():
+		return fault.Hinted(fault.InvalidArgument, "Declare a credential with account_key, sas_token or an identity for the store.", "an access key or signature of Event Grid cannot be used for storage")
 	}
 	return nil
 }
