@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -51,6 +52,19 @@ type recorder struct {
 	topics lazy[*event.Topic]
 }
 
+func (r *recorder) add(topic string, m event.Message) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, PlannedEvent{Topic: topic, Message: m})
+}
+
+// taken returns what was recorded so far, in order.
+func (r *recorder) taken() []PlannedEvent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events)
+}
+
 // dryTopic opens the topic's driver, so that its limits are checked, and records instead of sending.
 func (h *host) dryTopic(ctx context.Context, name string) (*event.Topic, error) {
 	return h.recorded.topics.get(ctx, name, func(ctx context.Context) (*event.Topic, error) {
@@ -62,11 +76,7 @@ func (h *host) dryTopic(ctx context.Context, name string) (*event.Topic, error) 
 		if err != nil {
 			return nil, err
 		}
-		return h.p.newTopic(d, driver, common, h.info.ID, func(m event.Message) {
-			h.recorded.mu.Lock()
-			defer h.recorded.mu.Unlock()
-			h.recorded.events = append(h.recorded.events, PlannedEvent{Topic: name, Message: m})
-		})
+		return h.p.newTopic(d, driver, common, h.info.ID, func(m event.Message) { h.recorded.add(name, m) })
 	})
 }
 

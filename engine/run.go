@@ -196,11 +196,15 @@ func (h *host) Default(kind string) string {
 func (h *host) Info() starlib.RunInfo { return h.info }
 
 func (h *host) Log(ctx context.Context, level, msg string, fields []starlib.Field) {
+	logTo(ctx, h.p.e.o.Log, level, msg, fields)
+}
+
+func logTo(ctx context.Context, log *slog.Logger, level, msg string, fields []starlib.Field) {
 	attrs := make([]slog.Attr, 0, len(fields))
 	for _, f := range fields {
 		attrs = append(attrs, slog.Any(f.Name, f.Value))
 	}
-	h.p.e.o.Log.LogAttrs(ctx, levels[level], msg, attrs...)
+	log.LogAttrs(ctx, levels[level], msg, attrs...)
 }
 
 var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}

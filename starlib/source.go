@@ -221,6 +221,8 @@ var elsewhere = map[string]string{
 	"sys":      "scripts cannot reach the machine; see ds and run",
 	"requests": "scripts reach declared stores and topics only",
 	"datetime": "see time",
+	"assert":   "only in files *_test.star, which dsrun test runs",
+	"test":     "only in files *_test.star, which dsrun test runs",
 }
 
 // names returns what an unknown name may have been meant to be: predeclared, universal, global, imported.
