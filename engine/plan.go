@@ -13,8 +13,13 @@ import (
 
 // Plan is what a dry run would have done.
 type Plan struct {
-	Changes []Change
+	Changes []Change // as they were made, one after another
 	Events  []PlannedEvent
+	// Keep asks for Steps: what Apply needs, with the content that the script made.
+	Keep  bool
+	Steps []Step
+
+	stores map[string]storeID
 }
 
 // Change is one planned change of a datastore.
@@ -81,11 +86,22 @@ func (h *host) dryTopic(ctx context.Context, name string) (*event.Topic, error) 
 }
 
 // close ends what belongs to the run alone and fills the plan.
-func (h *host) close(plan *Plan) error {
+func (h *host) close(ctx context.Context, plan *Plan) error {
 	var errs []error
-	for _, o := range h.overlays.take() {
+	overlays := h.overlays.take()
+	slices.SortFunc(overlays, func(a, b *overlaid) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, o := range overlays {
 		if plan != nil {
 			plan.Changes = append(plan.Changes, Changes(o.Store, o.overlay)...)
+		}
+	}
+	if plan != nil && plan.Keep {
+		var err error
+		plan.Steps, err = h.steps(ctx, overlays)
+		errs = append(errs, err)
+		plan.stores = map[string]storeID{}
+		for _, o := range overlays {
+			plan.stores[o.Name()] = identify(o.Store)
 		}
 	}
 	for _, t := range h.recorded.topics.take() {

@@ -56,7 +56,7 @@ func (p *Project) RunProgram(ctx context.Context, program *starlib.Program, s Sc
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}
-	if cerr := session.Close(s.Plan); err == nil {
+	if cerr := session.host.close(ctx, s.Plan); err == nil {
 		err = cerr
 	}
 	return err
@@ -86,7 +86,7 @@ func (s *Session) Topic(ctx context.Context, name string) (*event.Topic, error) 
 }
 
 // Close ends the run and fills plan, which may be nil, with what a dry run would have done.
-func (s *Session) Close(plan *Plan) error { return s.host.close(plan) }
+func (s *Session) Close(plan *Plan) error { return s.host.close(context.Background(), plan) }
 
 // validateStores looks at the datastores that ask for it before a script starts.
 func (p *Project) validateStores(ctx context.Context, s *Session) error {

@@ -37,12 +37,14 @@ type runFlags struct {
 	dryRun    bool
 	untrusted bool
 	runID     string
+	planOut   string
 	help      bool
 }
 
 func (o *runFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "write and send nothing; print what would be")
 	f.StringVar(&o.runID, "run-id", "", "`ID` of the run: the same id gives events the same ids")
+	f.StringVar(&o.planOut, "plan-out", "", "with --dry-run: write the plan to `FILE`, for dsrun apply")
 	f.BoolVar(&o.untrusted, "untrusted", false, "run the script as one that nobody has reviewed")
 	f.BoolVarP(&o.help, "help", "h", false, "help for the script")
 }
@@ -81,6 +83,9 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	if o.untrusted {
 		return usagef(cmd, "--untrusted is not supported by this version: it runs reviewed scripts only")
 	}
+	if o.planOut != "" && !o.dryRun {
+		return usagef(cmd, "--plan-out goes with --dry-run")
+	}
 	if err := a.setLogLevel(cmd); err != nil {
 		return err
 	}
@@ -101,12 +106,18 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 		a.w.SoftMemoryLimit(limit + limit/8)
 	}
 	run := engine.Script{Name: shown, Dir: a.scriptDir(script), Args: values, RunID: o.runID, DryRun: o.dryRun}
+	if run.RunID == "" {
+		run.RunID = engine.NewRunID(a.w.Clock.Now())
+	}
 	if o.dryRun {
-		run.Plan = &engine.Plan{}
+		run.Plan = &engine.Plan{Keep: o.planOut != ""}
 	}
 	err = project.RunProgram(cmd.Context(), program, run)
 	if o.dryRun && err == nil {
 		err = a.printPlan(run.Plan)
+	}
+	if o.planOut != "" && err == nil {
+		err = a.writePlan(o.planOut, run.Plan, path, run)
 	}
 	return err
 }
