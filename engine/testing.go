@@ -17,6 +17,7 @@ import (
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/store"
+	"github.com/dsrun/dsrun/engine/store/record"
 	"github.com/dsrun/dsrun/starlib"
 )
 
@@ -30,9 +31,10 @@ type Test struct {
 	Name   string // of the file, as messages show it
 	Dir    string // the file's folder, absolute
 	Func   string
-	Update bool         // golden files are written instead of compared
-	Stdout io.Writer    // print(); nil discards
-	Log    *slog.Logger // log.info and its like; nil discards
+	Update bool           // golden files are written instead of compared
+	Replay *record.Replay // what datastores answer with; nil: they are empty
+	Stdout io.Writer      // print(); nil discards
+	Log    *slog.Logger   // log.info and its like; nil discards
 }
 
 // RunTest runs a function of a test file that ParseTest made. Its error is a *starlib.ScriptError.
@@ -75,6 +77,13 @@ func (h *testHost) Store(ctx context.Context, name string) (*store.Store, error)
 		return nil, err
 	}
 	return h.stores.get(ctx, name, func(ctx context.Context) (*store.Store, error) {
+		if h.t.Replay != nil {
+			driver, err := h.t.Replay.Driver(name)
+			if err != nil {
+				return nil, h.p.opened(d, err)
+			}
+			return h.p.newStore(d, store.Overlay(driver), d.Common), nil
+		}
 		pr, options, err := h.standIn(d)
 		if err != nil {
 			return nil, err

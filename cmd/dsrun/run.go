@@ -11,6 +11,7 @@ import (
 
 	"github.com/dsrun/dsrun/engine"
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/store/record"
 	"github.com/dsrun/dsrun/starlib"
 )
 
@@ -38,6 +39,7 @@ type runFlags struct {
 	untrusted bool
 	runID     string
 	planOut   string
+	record    string
 	help      bool
 }
 
@@ -45,6 +47,7 @@ func (o *runFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "write and send nothing; print what would be")
 	f.StringVar(&o.runID, "run-id", "", "`ID` of the run: the same id gives events the same ids")
 	f.StringVar(&o.planOut, "plan-out", "", "with --dry-run: write the plan to `FILE`, for dsrun apply")
+	f.StringVar(&o.record, "record", "", "keep what datastores answer in the folder `DIR`, for dsrun test --replay")
 	f.BoolVar(&o.untrusted, "untrusted", false, "run the script as one that nobody has reviewed")
 	f.BoolVarP(&o.help, "help", "h", false, "help for the script")
 }
@@ -112,7 +115,17 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	if o.dryRun {
 		run.Plan = &engine.Plan{Keep: o.planOut != ""}
 	}
+	var rec *record.Recording
+	if o.record != "" {
+		if rec, err = a.newRecording(o.record); err != nil {
+			return err
+		}
+		project.Record(rec)
+	}
 	err = project.RunProgram(cmd.Context(), program, run)
+	if rec != nil {
+		err = a.recorded(rec, shown, o.record, err)
+	}
 	if o.dryRun && err == nil {
 		err = a.printPlan(run.Plan)
 	}

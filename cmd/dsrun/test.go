@@ -19,6 +19,7 @@ import (
 
 	"github.com/dsrun/dsrun/engine"
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/store/record"
 	"github.com/dsrun/dsrun/starlib"
 )
 
@@ -26,9 +27,10 @@ import (
 const testSuffix = "_test.star"
 
 type testFlags struct {
-	run, junit, lcov            string
+	run, junit, lcov, replay    string
 	update, coverage, failEmpty bool
 	match                       *regexp.Regexp
+	recorded                    *record.Replay
 	cover                       *starlib.Coverage
 }
 
@@ -44,6 +46,9 @@ is published, and neither secrets nor the network are touched. A test puts data 
 test.put, runs a script with test.run("script.star", param = value) or calls what it has loaded, and looks at datastores,
 test.events("topic") and what was printed with the functions of assert. Golden files are compared with test.golden.
 
+With --replay each datastore begins as "dsrun run SCRIPT --record DIR" has seen it: what that run has listed and read is
+there, what the tests write is kept apart, and a call that was not recorded is an error that names it.
+
 The configuration is FILE_test.hcl beside the test, else FILE.hcl, else dsrun.hcl in the working folder or the nearest one
 above; -c names another. Limits of settings and script blocks hold for each test. What a test prints and logs is shown when
 it fails.
@@ -56,6 +61,7 @@ A run with failed tests ends with exit code 1, one whose files or configuration 
 	f.BoolVar(&o.update, "update", false, "write golden files instead of comparing them")
 	f.BoolVar(&o.coverage, "coverage", false, "print which lines of the scripts were executed")
 	f.StringVar(&o.lcov, "lcov", "", "write the coverage of lines to `FILE` in the format of lcov")
+	f.StringVar(&o.replay, "replay", "", "let datastores answer as they did to the run that was recorded in the folder `DIR`")
 	f.StringVar(&o.junit, "junit", "", "write the results to `FILE` as JUnit XML")
 	f.BoolVar(&o.failEmpty, "fail-empty", false, "exit with 1 when there are no tests")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -65,6 +71,12 @@ A run with failed tests ends with exit code 1, one whose files or configuration 
 		}
 		if o.coverage || o.lcov != "" {
 			o.cover = starlib.NewCoverage()
+		}
+		if o.replay != "" {
+			if o.recorded, err = a.openRecording(o.replay); err != nil {
+				return err
+			}
+			defer o.recorded.Close()
 		}
 		return a.test(cmd.Context(), &o, args)
 	}
@@ -255,7 +267,7 @@ func (a *app) testOne(ctx context.Context, o *testFlags, project *engine.Project
 	r := testResult{File: shown, Test: t.Name, Line: t.Line, Result: "pass"}
 	var output boundedBuffer
 	begin := time.Now() // the machine's: a test is work
-	err := project.RunTest(ctx, program, engine.Test{Name: shown, Dir: filepath.Dir(abs), Func: t.Name, Update: o.update,
+	err := project.RunTest(ctx, program, engine.Test{Name: shown, Dir: filepath.Dir(abs), Func: t.Name, Update: o.update, Replay: o.recorded,
 		Stdout: &output, Log: slog.New(newTextHandler(a.redactor.Writer(&output), slog.LevelDebug))})
 	r.Seconds = time.Since(begin).Seconds()
 	if err != nil {
