@@ -81,7 +81,7 @@ func (h *host) dryTopic(ctx context.Context, name string) (*event.Topic, error) 
 		if err != nil {
 			return nil, err
 		}
-		return h.p.newTopic(d, driver, common, h.info.ID, func(m event.Message) { h.recorded.add(name, m) })
+		return h.p.newTopic(d, driver, common, h.info.ID, func(m event.Message) { h.recorded.add(name, m) }, nil)
 	})
 }
 

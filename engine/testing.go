@@ -129,7 +129,7 @@ func (h *testHost) Topic(ctx context.Context, name string) (*event.Topic, error)
 		if err != nil {
 			return nil, h.p.opened(d, err)
 		}
-		return h.p.newTopic(d, driver, d.Common, h.info.ID, func(m event.Message) { h.sent.add(name, m) })
+		return h.p.newTopic(d, driver, d.Common, h.info.ID, func(m event.Message) { h.sent.add(name, m) }, nil)
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -41,6 +42,8 @@ type runFlags struct {
 	planOut   string
 	record    string
 	help      bool
+	manifest  string
+	summary   bool
 }
 
 func (o *runFlags) register(f *pflag.FlagSet) {
@@ -48,6 +51,8 @@ func (o *runFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&o.runID, "run-id", "", "`ID` of the run: the same id gives events the same ids")
 	f.StringVar(&o.planOut, "plan-out", "", "with --dry-run: write the plan to `FILE`, for dsrun apply")
 	f.StringVar(&o.record, "record", "", "keep what datastores answer in the folder `DIR`, for dsrun test --replay")
+	f.StringVar(&o.manifest, "manifest", "", "write what the run read, wrote and published to `FILE`, as JSON")
+	f.BoolVar(&o.summary, "summary", false, "end with a line of what was done; a terminal always gets it")
 	f.BoolVar(&o.untrusted, "untrusted", false, "run the script as one that nobody has reviewed")
 	f.BoolVarP(&o.help, "help", "h", false, "help for the script")
 }
@@ -108,10 +113,7 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 		// Near the limit the collector works harder instead of letting garbage add up to twice of it.
 		a.w.SoftMemoryLimit(limit + limit/8)
 	}
-	run := engine.Script{Name: shown, Dir: a.scriptDir(script), Args: values, RunID: o.runID, DryRun: o.dryRun}
-	if run.RunID == "" {
-		run.RunID = engine.NewRunID(a.w.Clock.Now())
-	}
+	run := engine.Script{Name: shown, Source: src, Dir: a.scriptDir(script), Args: values, RunID: o.runID, DryRun: o.dryRun}
 	if o.dryRun {
 		run.Plan = &engine.Plan{Keep: o.planOut != ""}
 	}
@@ -122,6 +124,17 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 		}
 		project.Record(rec)
 	}
+	if run.RunID == "" {
+		run.RunID = engine.NewRunID(a.w.Clock.Now())
+	}
+	manifest, err := a.manifestFile(project, o.manifest, run.RunID)
+	if err != nil {
+		return err
+	}
+	if manifest != "" {
+		run.Manifest = &engine.Manifest{}
+	}
+	begun := a.w.Clock.Now()
 	err = project.RunProgram(cmd.Context(), program, run)
 	if rec != nil {
 		err = a.recorded(rec, shown, o.record, err)
@@ -131,6 +144,12 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	}
 	if o.planOut != "" && err == nil {
 		err = a.writePlan(o.planOut, run.Plan, path, run)
+	}
+	if run.Manifest != nil {
+		err = errors.Join(err, a.writeManifest(run.Manifest, manifest))
+	}
+	if o.summary || a.w.StderrTTY {
+		a.runSummary(project, run.RunID, a.w.Clock.Now().Sub(begun), err)
 	}
 	return err
 }
