@@ -10,9 +10,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	"github.com/dsrun/dsrun/config"
 	"github.com/dsrun/dsrun/config/schema"
+	"github.com/dsrun/dsrun/engine/clock"
 	"github.com/dsrun/dsrun/engine/event"
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/provider"
@@ -40,6 +43,7 @@ type Test struct {
 // RunTest runs a function of a test file that ParseTest made. Its error is a *starlib.ScriptError.
 func (p *Project) RunTest(ctx context.Context, program *starlib.Program, t Test) error {
 	h := &testHost{t: t, host: &host{p: p, info: starlib.RunInfo{ID: TestRunID, Env: p.src.Env, Script: t.Name, Started: p.e.o.Clock.Now()}}}
+	h.clock.Clock = p.e.o.Clock
 	base := p.scriptBase(t.Dir)
 	if filepath.IsAbs(base) {
 		h.beside = base
@@ -48,7 +52,7 @@ func (p *Project) RunTest(ctx context.Context, program *starlib.Program, t Test)
 		t.Stdout = io.Discard
 	}
 	out := p.e.o.Redactor.Writer(t.Stdout)
-	err := program.Run(ctx, starlib.RunOptions{Host: h, Base: filepath.ToSlash(base), Func: t.Func, Stdout: out, Limits: p.Limits(t.Name), Clock: p.e.o.Clock})
+	err := program.Run(ctx, starlib.RunOptions{Host: h, Base: filepath.ToSlash(base), Func: t.Func, Stdout: out, Limits: p.Limits(t.Name), Clock: &h.clock})
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}
@@ -65,7 +69,31 @@ type testHost struct {
 	stores lazy[*store.Store]
 	events lazy[*event.Topic]
 	sent   recorder
+	clock  testClock
 }
+
+// testClock is the engine's clock until a test sets the time. Waits take none from then on.
+type testClock struct {
+	clock.Clock
+	set atomic.Pointer[clock.Fake]
+}
+
+func (c *testClock) Now() time.Time {
+	if f := c.set.Load(); f != nil {
+		return f.Now()
+	}
+	return c.Clock.Now()
+}
+
+func (c *testClock) After(d time.Duration) <-chan time.Time {
+	if f := c.set.Load(); f != nil {
+		return f.After(d)
+	}
+	return c.Clock.After(d)
+}
+
+// SetNow implements starlib.TestHost.
+func (h *testHost) SetNow(now time.Time) { h.clock.set.Store(clock.NewFake(now)) }
 
 var _ starlib.TestHost = (*testHost)(nil)
 
@@ -111,7 +139,7 @@ func (h *testHost) standIn(d *config.Decl) (provider.Provider, schema.Fielder, e
 
 func (h *testHost) env(d *config.Decl) provider.Env {
 	o := h.p.e.o
-	return provider.Env{Name: d.Name, Clock: o.Clock, Budget: h.p.budget, Log: o.Log, Redactor: o.Redactor}
+	return provider.Env{Name: d.Name, Clock: &h.clock, Budget: h.p.budget, Log: o.Log, Redactor: o.Redactor}
 }
 
 // Topic returns a topic that keeps what is published. Its schema and source are as declared.
@@ -129,7 +157,14 @@ func (h *testHost) Topic(ctx context.Context, name string) (*event.Topic, error)
 		if err != nil {
 			return nil, h.p.opened(d, err)
 		}
-		return h.p.newTopic(d, driver, d.Common, h.info.ID, func(m event.Message) { h.sent.add(name, m) }, nil)
+		o := event.Options{Source: d.Common.Source, RunID: h.info.ID, Description: d.Common.Description, Clock: &h.clock,
+			Redactor: h.p.e.o.Redactor, DryRun: func(m event.Message) { h.sent.add(name, m) }}
+		if d.Common.Schema != "" {
+			if o.Check, err = event.Schema([]byte(d.Common.Schema)); err != nil {
+				return nil, h.p.opened(d, errorsJoinClose(err, driver))
+			}
+		}
+		return event.New(d.Name, d.Type, driver, o), nil
 	})
 }
 

@@ -3,6 +3,7 @@ package starlib
 import (
 	"strings"
 	"sync"
+	"time"
 
 	startime "go.starlark.net/lib/time"
 	"go.starlark.net/starlark"
@@ -11,7 +12,7 @@ import (
 )
 
 var testModule = NewModule("test", "For test files only: what a test puts in and looks at. Each test begins with empty datastores in memory and topics that record.", nil,
-	testFixture, testPut, testRun, testEvents, testGolden,
+	testFixture, testPut, testNow, testRun, testEvents, testGolden,
 )
 
 // testHost returns what only test files may reach.
@@ -53,6 +54,33 @@ var testPut = Declare(Func{
 			return nil, err
 		}
 		return nil, h.Place(c.Run.Ctx, name.Get(c), key.Get(c), []byte(content.Get(c)))
+	}
+})
+
+var testNow = Declare(Func{
+	Name: "test.now", Returns: "None",
+	Doc:     "Sets the time that the test and its scripts see: time.now(), run.started, the times of events and of written objects. It stands still, except that time.sleep moves it on at once.",
+	Example: `test.now("2026-11-21T09:30:00Z")`,
+}, func(p *Params) Impl {
+	now := p.Value("time", "The time, or its RFC 3339 text.", "time", "string")
+	return func(c *Call) (starlark.Value, error) {
+		h, err := c.testHost()
+		if err != nil {
+			return nil, err
+		}
+		switch v := now.Get(c).(type) {
+		case startime.Time:
+			h.SetNow(time.Time(v))
+		case starlark.String:
+			t, err := time.Parse(time.RFC3339Nano, string(v))
+			if err != nil {
+				return nil, c.Bad("time", v, "time or RFC 3339 text")
+			}
+			h.SetNow(t)
+		default:
+			return nil, c.Bad("time", v, "time or RFC 3339 text")
+		}
+		return nil, nil
 	}
 })
 
@@ -146,7 +174,7 @@ var testEvents = Declare(Func{
 var testGolden = Declare(Func{
 	Name: "test.golden", Returns: "None",
 	Doc: "Fails unless a file holds a value: a text or bytes as they are, anything else as indented JSON. `dsrun test --update` writes the file instead. " +
-		"Ids of events are the same in every run of a test; times are not.",
+		"Ids of events are the same in every run of a test, times with test.now.",
 	Example: `test.golden("testdata/limit.json", {"limit": 3})`,
 }, func(p *Params) Impl {
 	file := p.String("path", "The file; counts from the test file's folder.")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"time"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -24,6 +25,8 @@ type TestHost interface {
 	Events(topic string) ([]event.Message, error)
 	// Golden returns the content of a golden file. When golden files are being updated it stores got there and returns it.
 	Golden(path string, got []byte) ([]byte, error)
+	// SetNow sets the clock of the test; waits take no time from then on.
+	SetNow(time.Time)
 }
 
 // testWords are the names that only test files have.
@@ -74,7 +77,7 @@ func (r *Run) runScript(p *Program, base string, given []starlark.Tuple, out io.
 	own := r.execution
 	child := &execution{cancel: own.cancel, meter: own.meter, out: &printer{w: out, tty: own.out.tty}, clock: own.clock, program: p}
 	info := r.Host.Info()
-	info.Script = p.file.Path
+	info.Script, info.Started = p.file.Path, r.Clock().Now()
 	sub := &Run{Ctx: r.Ctx, Host: &scriptHost{r.Host, info}, Limits: r.Limits, Indices: r.Indices, execution: child}
 	p.prepare(sub, base)
 	thread := sub.NewThread(p.file.Path)

@@ -48,6 +48,8 @@ func (h *testingHost) Events(topic string) ([]event.Message, error) {
 	return h.sent[topic].Events(), nil
 }
 
+func (h *testingHost) SetNow(time.Time) {}
+
 func (h *testingHost) Golden(path string, got []byte) ([]byte, error) {
 	return []byte(h.golden[path]), nil
 }
@@ -100,6 +102,7 @@ func TestAssertions(t *testing.T) {
 		`test.run("clean.star", limit = "x")`:                     "for parameter limit of clean.star: \"x\" is not a whole number",
 		`test.run("none.star")`:                                   "test.run: ",
 		`test.run("../clean.star")`:                               "test.run: the module's path contains ..",
+		`test.now("today")`:                                       "test.now: for parameter time: got string, want time or RFC 3339 text",
 		`test.events("none")`:                                     "test.events: no topic none",
 	} {
 		_, err := runTest(t, newExampleTestHost(t), nil, body)

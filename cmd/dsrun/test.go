@@ -216,7 +216,12 @@ func (a *app) testFile(ctx context.Context, o *testFlags, abs string) ([]testRes
 		return nil, &staticError{err}
 	}
 	var tests []starlib.TestFunc
+	seen := map[string]bool{}
 	for _, t := range program.Tests() {
+		if seen[t.Name] {
+			return nil, fault.Hinted(fault.InvalidArgument, "The first one would never run: give it another name.", "%s:%d: %s() is defined twice", shown, t.Line, t.Name)
+		}
+		seen[t.Name] = true
 		if t.Params > 0 {
 			return nil, fault.Hinted(fault.InvalidArgument, "Tests are called without arguments.", "%s:%d: %s() has parameters", shown, t.Line, t.Name)
 		}
