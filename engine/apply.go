@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -35,8 +36,8 @@ type Applying struct {
 	f       *PlanFile
 	journal *state.Journal
 	mu      sync.Mutex
-	done    []bool // by step: an earlier execution has carried it out
-	sent    []bool // by event
+	records map[int]doneRecord // by step, of this and earlier executions
+	sent    []bool             // by event: it was published
 }
 
 // Applied counts what Apply did.
@@ -75,7 +76,7 @@ func (e *ChangedError) Error() string {
 // after all steps; one that was accepted and not yet recorded is published again, under the same id.
 func (p *Project) Apply(ctx context.Context, f *PlanFile, a *Applying) (Applied, error) {
 	a.p, a.f = p, f
-	a.done, a.sent = make([]bool, len(f.Steps)), make([]bool, len(f.Events))
+	a.records, a.sent = map[int]doneRecord{}, make([]bool, len(f.Events))
 	var out Applied
 	s, err := p.State()
 	if err != nil {
@@ -88,14 +89,13 @@ func (p *Project) Apply(ctx context.Context, f *PlanFile, a *Applying) (Applied,
 		return out, err
 	}
 	defer a.journal.Close()
+	if err := a.recall(); err != nil {
+		return out, err
+	}
 	if err := a.look(ctx); err != nil {
 		return out, err
 	}
-	for i := range a.done {
-		if a.done[i] {
-			out.EarlierSteps++
-		}
-	}
+	out.EarlierSteps = len(a.records)
 	for i := range a.sent {
 		if a.sent[i] {
 			out.EarlierEvents++
@@ -107,7 +107,7 @@ func (p *Project) Apply(ctx context.Context, f *PlanFile, a *Applying) (Applied,
 	for i := 0; i < len(f.Steps); {
 		j := a.together(i)
 		err := a.each(ctx, i, j, func(ctx context.Context, i int) error {
-			if a.done[i] {
+			if _, done := a.recorded(i); done {
 				return nil
 			}
 			s := &f.Steps[i]
@@ -134,7 +134,10 @@ func (p *Project) Apply(ctx context.Context, f *PlanFile, a *Applying) (Applied,
 		}
 		i = j
 	}
-	return out, a.publish(ctx, &out)
+	if err := a.publish(ctx, &out); err != nil {
+		return out, err
+	}
+	return out, a.compact()
 }
 
 // together returns the end of the steps from i on that need no order among them: copies, or deletions, none of which reads
@@ -175,8 +178,56 @@ type doneRecord struct {
 	State *State `json:"state,omitempty"` // of the target; nil: it was deleted
 }
 
+// wholeName is the record of a plan that was carried out to its end, in place of those of its steps and events.
+const wholeName = "whole"
+
 func stepName(i int) string  { return fmt.Sprintf("step-%d", i) }
 func eventName(i int) string { return fmt.Sprintf("event-%d", i) }
+
+// recall reads the records of earlier executions.
+func (a *Applying) recall() error {
+	read := func(name string, v any) (bool, error) {
+		b, err := a.journal.Get(name)
+		if b == nil || err != nil {
+			return false, err
+		}
+		if err := json.Unmarshal(b, v); err != nil {
+			return false, fault.New(fault.DataLoss, "the record %s of the plan: %w", name, err)
+		}
+		return true, nil
+	}
+	var all []doneRecord
+	whole, err := read(wholeName, &all)
+	if err != nil {
+		return err
+	}
+	for i := range a.f.Steps {
+		if whole && i < len(all) {
+			a.records[i] = all[i]
+			continue
+		}
+		var r doneRecord
+		if ok, err := read(stepName(i), &r); err != nil {
+			return err
+		} else if ok {
+			a.records[i] = r
+		}
+	}
+	for i := range a.sent {
+		if a.sent[i], err = read(eventName(i), &struct{}{}); err != nil {
+			return err
+		}
+		a.sent[i] = a.sent[i] || whole
+	}
+	return nil
+}
+
+func (a *Applying) recorded(i int) (doneRecord, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r, ok := a.records[i]
+	return r, ok
+}
 
 func (a *Applying) record(i int, e *store.Entry) error {
 	var r doneRecord
@@ -185,10 +236,39 @@ func (a *Applying) record(i int, e *store.Entry) error {
 		r.State = &st
 	}
 	b, err := json.Marshal(r)
-	if err != nil {
+	if err == nil && !a.Check {
+		err = a.journal.Put(stepName(i), b)
+	}
+	if err == nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.records[i] = r
+	}
+	return err
+}
+
+// compact makes one record of all, once nothing is left to do.
+func (a *Applying) compact() error {
+	all := make([]doneRecord, len(a.f.Steps))
+	for i := range all {
+		all[i] = a.records[i]
+	}
+	b, err := json.Marshal(all)
+	if err == nil {
+		err = a.journal.Put(wholeName, b)
+	}
+	names, nerr := a.journal.Names()
+	if err = errors.Join(err, nerr); err != nil {
 		return err
 	}
-	return a.journal.Put(stepName(i), b)
+	for _, name := range names {
+		if strings.HasPrefix(name, "step-") || strings.HasPrefix(name, "event-") {
+			if err := a.journal.Delete(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // step carries out one step and returns the new state of its target.

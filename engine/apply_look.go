@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -42,13 +41,6 @@ func (a *Applying) look(ctx context.Context) error {
 		if _, err := a.p.find("topic", e.Topic); err != nil {
 			return err
 		}
-	}
-	for i := range a.f.Events {
-		b, err := a.journal.Get(eventName(i))
-		if err != nil {
-			return err
-		}
-		a.sent[i] = b != nil
 	}
 	found := make([][]Changed, len(a.f.Steps))
 	err := a.each(ctx, 0, len(a.f.Steps), func(ctx context.Context, i int) (err error) {
@@ -90,19 +82,10 @@ func (a *Applying) lookAt(ctx context.Context, i int) ([]Changed, error) {
 	differs := func(what, store, path, reason string) []Changed {
 		return []Changed{{i + 1, what, store, path, reason}}
 	}
-	b, err := a.journal.Get(stepName(i))
-	if err != nil {
-		return nil, err
-	}
-	if b != nil {
-		var r doneRecord
-		if err := json.Unmarshal(b, &r); err != nil {
-			return nil, fault.New(fault.DataLoss, "the record of step %d: %w", i+1, err)
-		}
+	if r, done := a.recorded(i); done {
 		if why := difference(r.State, now, s.Path); why != "" {
 			return differs("target", s.Store, s.Path, "since an earlier execution of this plan: "+why), nil
 		}
-		a.done[i] = true
 		return nil, nil
 	}
 	why := difference(s.Target, now, s.Path)
@@ -114,7 +97,6 @@ func (a *Applying) lookAt(ctx context.Context, i int) ([]Changed, error) {
 		if !done {
 			return differs("target", s.Store, s.Path, why), nil
 		}
-		a.done[i] = true
 		return nil, a.record(i, now)
 	}
 	if s.From == nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dsrun/dsrun/engine/state"
 )
 
 const planHCL = `datastore "local" "raw" {
@@ -230,5 +233,32 @@ func TestPlanFiles(t *testing.T) {
 	mustRun(t, dir, "run", "job.star", "--n", "1", "--dry-run", "--plan-out", "plan.json")
 	if count() != 1 {
 		t.Errorf("%d files beside the second plan", count())
+	}
+}
+
+// Two executions of one plan exclude each other.
+func TestApplyAlone(t *testing.T) {
+	dir, _ := planned(t, 1)
+	text, err := os.ReadFile(filepath.Join(dir, "plan.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := state.Open(filepath.Join(dir, ".state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	j, err := s.Sub("plans").OpenJournal(t.Context(), fmt.Sprintf("%x", sha256.Sum256(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := runExit(t, dir, "apply", "plan.json"); code != 1 || !strings.Contains(errs, "another process carries out the same plan") {
+		t.Errorf("exit code %d\n%s", code, errs)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errs := runExit(t, dir, "apply", "plan.json"); code != 0 {
+		t.Errorf("exit code %d\n%s", code, errs)
 	}
 }
