@@ -38,7 +38,8 @@ What was carried out is recorded in the state folder. When an execution is ended
 goes on with what is left, or says what has changed meanwhile.
 
 The configuration is that of the dry run; -c names another. Variables given with --var are not in the plan: give them
-again. Content of more than 4 KiB lies beside the plan in FILE.d, which belongs to it.`,
+again. Content of more than 4 KiB lies beside the plan in FILE.d, which belongs to it; a dry run keeps at most 256 MiB of what
+a script writes to one datastore.`,
 		Example: "  dsrun run clean.star --dry-run --plan-out plan.json\n  dsrun apply plan.json",
 		Args:    exactly("FILE"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.apply(cmd.Context(), args[0], check) },
