@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 
@@ -12,9 +13,14 @@ import (
 
 // Plan is what a dry run would have done.
 type Plan struct {
-	Changes []Change
+	Changes []Change       // as they were made, one after another
 	Events  []PlannedEvent // the first thousand; EachEvent hands out all
-	rest    *planned
+	// Keep asks for Steps: what Apply needs, with the content that the script made.
+	Keep  bool
+	Steps []Step
+
+	stores map[string]storeID
+	rest   *planned
 }
 
 // NumEvents is how many events would have been published.
@@ -83,6 +89,20 @@ type recorder struct {
 	topics lazy[*event.Topic]
 }
 
+// add keeps an event. spill makes a file for those that are too many for memory; nil keeps all in memory.
+func (r *recorder) add(topic string, m event.Message, spill func() (store.SpillFile, error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events.add(PlannedEvent{Topic: topic, Message: m}, spill)
+}
+
+// taken returns what was recorded in memory so far, in order.
+func (r *recorder) taken() []PlannedEvent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.events.first)
+}
+
 // dryTopic opens the topic's driver, so that its limits are checked, and records instead of sending.
 func (h *host) dryTopic(ctx context.Context, name string) (*event.Topic, error) {
 	return h.recorded.topics.get(ctx, name, func(ctx context.Context) (*event.Topic, error) {
@@ -94,20 +114,27 @@ func (h *host) dryTopic(ctx context.Context, name string) (*event.Topic, error) 
 		if err != nil {
 			return nil, err
 		}
-		return h.p.newTopic(d, driver, common, h.info.ID, func(m event.Message) {
-			h.recorded.mu.Lock()
-			defer h.recorded.mu.Unlock()
-			h.recorded.events.add(PlannedEvent{Topic: name, Message: m}, h.p.spill)
-		}, nil)
+		return h.p.newTopic(d, driver, common, h.info.ID, func(m event.Message) { h.recorded.add(name, m, h.p.spill) }, nil)
 	})
 }
 
 // close ends what belongs to the run alone and fills the plan.
-func (h *host) close(plan *Plan) error {
+func (h *host) close(ctx context.Context, plan *Plan) error {
 	var errs []error
-	for _, o := range h.overlays.take() {
+	overlays := h.overlays.take()
+	slices.SortFunc(overlays, func(a, b *overlaid) int { return strings.Compare(a.Name(), b.Name()) })
+	for _, o := range overlays {
 		if plan != nil {
 			plan.Changes = append(plan.Changes, Changes(o.Store, o.overlay)...)
+		}
+	}
+	if plan != nil && plan.Keep {
+		var err error
+		plan.Steps, err = h.steps(ctx, overlays)
+		errs = append(errs, err)
+		plan.stores = map[string]storeID{}
+		for _, o := range overlays {
+			plan.stores[o.Name()] = identify(o.Store)
 		}
 	}
 	for _, t := range h.recorded.topics.take() {

@@ -33,7 +33,7 @@ type plannedJSON struct {
 
 func (p *planned) add(e PlannedEvent, spill func() (store.SpillFile, error)) {
 	p.n++
-	if len(p.first) < firstEvents {
+	if len(p.first) < firstEvents || spill == nil {
 		p.first = append(p.first, e)
 		return
 	}

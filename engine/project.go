@@ -17,6 +17,7 @@ import (
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/state"
 	"github.com/dsrun/dsrun/engine/store"
+	"github.com/dsrun/dsrun/engine/store/record"
 )
 
 // Project is a loaded configuration. Stores and topics are opened when they are first asked for, once, and stay open
@@ -33,6 +34,7 @@ type Project struct {
 	credentials lazy[credential.Source]
 
 	budget *store.Budget
+	record *record.Recording // nil: nothing is recorded
 
 	stateOnce sync.Once
 	state     *state.State
@@ -70,9 +72,15 @@ func (p *Project) Store(ctx context.Context, name string) (*store.Store, error) 
 		if err != nil {
 			return nil, err
 		}
+		if p.record != nil {
+			driver = p.record.Wrap(name, d.Type, driver)
+		}
 		return p.newStore(d, driver, common), nil
 	})
 }
+
+// Record lets a recording keep what datastores answer from here on. Call it before the first of them is opened.
+func (p *Project) Record(r *record.Recording) { p.record = r }
 
 // Topic returns the named topic, opening it if needed.
 func (p *Project) Topic(ctx context.Context, name string) (*event.Topic, error) {

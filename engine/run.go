@@ -63,7 +63,7 @@ func (p *Project) RunProgram(ctx context.Context, program *starlib.Program, s Sc
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}
-	if cerr := session.Close(s.Plan); err == nil {
+	if cerr := session.host.close(ctx, s.Plan); err == nil {
 		err = cerr
 	}
 	return err
@@ -93,7 +93,7 @@ func (s *Session) Topic(ctx context.Context, name string) (*event.Topic, error) 
 }
 
 // Close ends the run and fills plan, which may be nil, with what a dry run would have done.
-func (s *Session) Close(plan *Plan) error { return s.host.close(plan) }
+func (s *Session) Close(plan *Plan) error { return s.host.close(context.Background(), plan) }
 
 // validateStores looks at the datastores that ask for it before a script starts.
 func (p *Project) validateStores(ctx context.Context, s *Session) error {
@@ -217,11 +217,15 @@ func (h *host) Default(kind string) string {
 func (h *host) Info() starlib.RunInfo { return h.info }
 
 func (h *host) Log(ctx context.Context, level, msg string, fields []starlib.Field) {
+	logTo(ctx, h.p.e.o.Log, level, msg, fields)
+}
+
+func logTo(ctx context.Context, log *slog.Logger, level, msg string, fields []starlib.Field) {
 	attrs := make([]slog.Attr, 0, len(fields))
 	for _, f := range fields {
 		attrs = append(attrs, slog.Any(f.Name, f.Value))
 	}
-	h.p.e.o.Log.LogAttrs(ctx, levels[level], msg, attrs...)
+	log.LogAttrs(ctx, levels[level], msg, attrs...)
 }
 
 var levels = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}

@@ -31,7 +31,7 @@ var effects = map[string]effect{
 	"json": computes, "re": computes, "hash": computes, "base64": computes, "csv": computes, "human": computes,
 	"math": computes, "time": computes, "path": computes, "fmt": computes, "struct": computes, "help": computes,
 	"match": computes, "row": computes, "agg": computes, "fail": computes,
-	"catch": passesOn, "parallel": passesOn, "stream": passesOn,
+	"assert": passesOn, "catch": passesOn, "parallel": passesOn, "stream": passesOn,
 }
 
 func effectOf(name string) effect {

@@ -27,6 +27,7 @@ func hiddenFunctions() map[string]*starlark.Builtin {
 		})
 	}
 	add(lateName, readGlobal)
+	add(coverName, countLine)
 	add("+=", func(t *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 		return inplaceAdd(t, args[0], args[1])
 	})

@@ -16,7 +16,7 @@ const cancelPrefix = "Starlark computation cancelled: "
 // thread instead of the cancellation, frames with their source, no frames of hidden functions.
 func (r *Run) scriptError(err error) *ScriptError {
 	var done *ScriptError
-	if errors.As(err, &done) { // a source that does not parse, met by load()
+	if errors.As(err, &done) { // a source that does not parse, met by load(), or a script that a test runs
 		return r.loadError(err, done)
 	}
 	cause := r.behind(err)
@@ -85,6 +85,9 @@ func (r *Run) frames(err error) []Frame {
 		}
 		stack = extend(stack, e.CallStack)
 		err = e.Unwrap()
+		if _, ok := err.(*ScriptError); ok {
+			break // its frames are in it
+		}
 	}
 	var frames []Frame
 	for _, c := range stack {

@@ -14,9 +14,14 @@ func TestExamples(t *testing.T) {
 				t.Fatal("no example")
 			}
 			src := exampleScript(f.Example)
+			host := exampleHost(t)
 			p, err := Parse("example.star", []byte(src), testFuncs(t)...)
+			if strings.HasPrefix(f.Name, "assert.") || strings.HasPrefix(f.Name, "test.") {
+				host = newExampleTestHost(t)
+				p, err = ParseTest("example.star", []byte(src), nil)
+			}
 			if err == nil {
-				err = p.Run(t.Context(), RunOptions{Host: exampleHost(t), Stdout: t.Output(), Limits: Limits{Memory: 256 << 20, Timeout: time.Minute}})
+				err = p.Run(t.Context(), RunOptions{Host: host, Stdout: t.Output(), Limits: Limits{Memory: 256 << 20, Timeout: time.Minute}})
 			}
 			if err != nil {
 				t.Fatalf("%v\n%s", err, src)
@@ -47,7 +52,7 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s: %q is not a sentence", what, s)
 		}
 	}
-	for _, w := range words() {
+	for _, w := range append(words(), testWords()...) {
 		sentence(w.Name, w.doc())
 	}
 	for _, f := range Functions() {

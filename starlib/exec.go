@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/dsrun/dsrun/engine/clock"
+	"github.com/dsrun/dsrun/engine/fault"
 )
 
 // Run executes the program: its top level, then main() where it defines one, with the given arguments. Its error is a
@@ -29,21 +30,7 @@ func (p *Program) Run(ctx context.Context, o RunOptions) (err error) {
 	defer cancel(nil)
 	s := &execution{cancel: cancel, meter: newMeter(o.Limits), out: &printer{w: o.Stdout, tty: o.TTY}, clock: o.Clock, program: p}
 	r := &Run{Ctx: ctx, Host: o.Host, Limits: o.Limits, execution: s}
-	predeclared := starlark.StringDict{}
-	for name, v := range universal {
-		predeclared[name] = v
-	}
-	for _, w := range p.words {
-		predeclared[w.Name] = w.value(r)
-	}
-	for name, b := range hidden {
-		predeclared[name] = b
-	}
-	if o.Base == "" {
-		o.Base = path.Dir(p.file.Path)
-	}
-	s.loader = &loader{run: r, known: p.known, predeclared: predeclared, base: o.Base,
-		files: map[string]*SourceFile{p.file.Path: p.file}, done: map[string]starlark.StringDict{}}
+	p.prepare(r, o.Base)
 	defer s.meter.guard(r)()
 	defer func() {
 		if cerr := r.end(); err == nil && cerr != nil {
@@ -52,7 +39,7 @@ func (p *Program) Run(ctx context.Context, o RunOptions) (err error) {
 	}()
 	thread := r.NewThread("main")
 	err = within(ctx, &s.outside, func() error {
-		return r.contained("script", func() error { return p.exec(r, thread, o.Args) })
+		return r.contained("script", func() error { return p.exec(r, thread, o) })
 	})
 	if err == nil {
 		err = r.Err()
@@ -67,27 +54,66 @@ func (p *Program) Run(ctx context.Context, o RunOptions) (err error) {
 	return r.scriptError(err)
 }
 
-// exec runs the top level and main().
-func (p *Program) exec(r *Run, thread *starlark.Thread, args map[string]string) error {
-	if p.main == nil && len(args) > 0 {
+// prepare gives the scope its predeclared names and its loader.
+func (p *Program) prepare(r *Run, base string) {
+	predeclared := starlark.StringDict{}
+	for name, v := range universal {
+		predeclared[name] = v
+	}
+	for _, w := range p.words {
+		predeclared[w.Name] = w.value(r)
+	}
+	for name, b := range hidden {
+		predeclared[name] = b
+	}
+	if base == "" {
+		base = path.Dir(p.file.Path)
+	}
+	r.execution.cover = p.cover
+	r.execution.loader = &loader{run: r, known: p.known, predeclared: predeclared, base: base,
+		files: map[string]*SourceFile{p.file.Path: p.file}, done: map[string]starlark.StringDict{}}
+}
+
+// exec runs the top level and main(), or the function that the options name.
+func (p *Program) exec(r *Run, thread *starlark.Thread, o RunOptions) error {
+	if o.Func != "" {
+		return p.call(r, thread, o.Func, func(*starlark.Function) ([]starlark.Tuple, error) { return nil, nil })
+	}
+	if p.main == nil && len(o.Args) > 0 {
 		return usageError("the script has no main() and takes no flags")
 	}
-	if _, err := arguments(p.declared(), args); err != nil {
+	if _, err := arguments(p.declared(), o.Args); err != nil {
 		return err
 	}
+	return p.call(r, thread, "main", func(main *starlark.Function) ([]starlark.Tuple, error) {
+		if main == nil {
+			return nil, nil
+		}
+		return arguments(evaluated(main), o.Args)
+	})
+}
+
+// call runs the top level and the named function, whose arguments args gives; main() may be absent, and is nil then.
+func (p *Program) call(r *Run, thread *starlark.Thread, name string, args func(*starlark.Function) ([]starlark.Tuple, error)) error {
 	globals, err := p.file.program.Init(thread, r.execution.loader.predeclared)
 	if err != nil {
 		return err
 	}
-	main, ok := globals["main"].(*starlark.Function)
-	if !ok || p.main == nil {
-		return nil
+	fn, ok := globals[name].(*starlark.Function)
+	if name == "main" && p.main == nil {
+		fn, ok = nil, false
 	}
-	kwargs, err := arguments(evaluated(main), args)
+	kwargs, err := args(fn)
 	if err != nil {
 		return err
 	}
-	_, err = starlark.Call(thread, main, nil, kwargs)
+	if !ok {
+		if name == "main" {
+			return nil
+		}
+		return fault.New(fault.NotFound, "%s has no function %s", p.file.Path, name)
+	}
+	_, err = starlark.Call(thread, fn, nil, kwargs)
 	return err
 }
 

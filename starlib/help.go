@@ -89,8 +89,8 @@ func declared(ws []Word, name string) *Function {
 	return nil
 }
 
-// Functions lists every declared function and method, in the order of the reference.
-func Functions() []*Function { return functions(words()) }
+// Functions lists every declared function and method, in the order of the reference, those of test files too.
+func Functions() []*Function { return functions(append(words(), testWords()...)) }
 
 func functions(ws []Word) []*Function {
 	var fs []*Function

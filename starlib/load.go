@@ -52,7 +52,7 @@ func (l *loader) load(thread *starlark.Thread, name string) (starlark.StringDict
 	if err != nil {
 		return nil, err
 	}
-	f, err := parseSource(key, src, moduleOptions, l.known)
+	f, err := parseSource(key, src, moduleOptions, l.known, l.run.execution.cover)
 	if err != nil {
 		return nil, err
 	}

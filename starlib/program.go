@@ -17,19 +17,32 @@ type Program struct {
 	words []Word
 	known []string // the predeclared names, sorted
 	main  *syntax.DefStmt
+	cover *Coverage // nil: nothing is counted
 }
 
 // Parse parses and resolves an entry script. file is its path as messages show it. extra are functions that the embedding program
 // adds to the predeclared names. Its error is a *ScriptError.
 func Parse(file string, src []byte, extra ...*Function) (*Program, error) {
-	p := &Program{extra: extra, words: append(words(), extraWords(extra)...)}
+	p := newProgram(append(words(), extraWords(extra)...), extra)
+	if err := p.parse(file, src); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func newProgram(ws []Word, extra []*Function) *Program {
+	p := &Program{extra: extra, words: ws}
 	for _, w := range p.words {
 		p.known = append(p.known, w.Name)
 	}
 	slices.Sort(p.known)
-	f, err := parseSource(file, src, entryOptions, p.known)
+	return p
+}
+
+func (p *Program) parse(file string, src []byte) error {
+	f, err := parseSource(file, src, entryOptions, p.known, p.cover)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.file = f
 	for _, s := range f.Tree.Stmts {
@@ -37,10 +50,7 @@ func Parse(file string, src []byte, extra ...*Function) (*Program, error) {
 			p.main = def
 		}
 	}
-	if err := p.checkMain(); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p.checkMain()
 }
 
 // Param is one parameter of main(), which becomes a flag: max_bad is --max-bad.
@@ -69,6 +79,7 @@ type RunOptions struct {
 	// "jobs", or absolute for a script that stands outside of it. "" means the folder of the path given to Parse.
 	Base   string
 	Args   map[string]string // main()'s parameters as given on the command line
+	Func   string            // the function to call instead of main(), without arguments; "" means main()
 	Stdout io.Writer         // print()
 	TTY    bool              // Stdout is a terminal: control characters are shown escaped
 	Limits Limits

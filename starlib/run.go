@@ -41,7 +41,8 @@ type execution struct {
 	out     *printer
 	loader  *loader
 	program *Program
-	shell   *Shell // of a statement; nil for scripts
+	cover   *Coverage // nil: nothing is counted
+	shell   *Shell    // of a statement; nil for scripts
 	clock   clock.Clock
 	outside atomic.Int64 // threads in a call that reaches a store or topic
 }

@@ -44,8 +44,9 @@ var entryOptions = syntax.FileOptions{Set: true, TopLevelControl: true, GlobalRe
 // Loaded modules hold functions and constants.
 var moduleOptions = syntax.FileOptions{Set: true}
 
-// parseSource parses, resolves, rewrites and compiles one file. known lists the predeclared names.
-func parseSource(path string, src []byte, opts syntax.FileOptions, known []string) (_ *SourceFile, err error) {
+// parseSource parses, resolves, rewrites and compiles one file. known lists the predeclared names; with a coverage the
+// code counts the lines that it executes.
+func parseSource(path string, src []byte, opts syntax.FileOptions, known []string, cover *Coverage) (_ *SourceFile, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &ScriptError{Message: "internal error in the compiler", Err: &PanicError{Where: "parse " + path, Value: p, Stack: debug.Stack()}}
@@ -78,6 +79,9 @@ func parseSource(path string, src []byte, opts syntax.FileOptions, known []strin
 		return nil, f.syntaxError(err)
 	}
 	rewrite(copied, f.Tree)
+	if cover != nil {
+		cover.instrument(path, copied)
+	}
 	f.program, err = starlark.FileProgram(copied, func(name string) bool { return hidden[name] != nil || predeclared(name) })
 	if err != nil {
 		return nil, f.resolveError(err, known)
@@ -217,6 +221,8 @@ var elsewhere = map[string]string{
 	"sys":      "scripts cannot reach the machine; see ds and run",
 	"requests": "scripts reach declared stores and topics only",
 	"datetime": "see time",
+	"assert":   "only in files *_test.star, which dsrun test runs",
+	"test":     "only in files *_test.star, which dsrun test runs",
 }
 
 // names returns what an unknown name may have been meant to be: predeclared, universal, global, imported.

@@ -176,7 +176,7 @@ A place is NAME:path, where NAME is a declared datastore, or a URI, or a path of
 		}
 		return a.setLogLevel(cmd)
 	}
-	root.AddCommand(a.runCmd(), a.validateCmd(), a.fmtCmd(), a.lsCmd(), a.catCmd(), a.cpCmd(), a.syncCmd(), a.mvCmd(), a.uploadsCmd(), a.statCmd(), a.rmCmd(),
+	root.AddCommand(a.runCmd(), a.applyCmd(), a.testCmd(), a.validateCmd(), a.fmtCmd(), a.lsCmd(), a.catCmd(), a.cpCmd(), a.syncCmd(), a.mvCmd(), a.uploadsCmd(), a.statCmd(), a.rmCmd(),
 		a.publishCmd(), a.eventsCmd(), a.replCmd(), a.schemaCmd(), a.versionCmd())
 	return root
 }

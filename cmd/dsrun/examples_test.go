@@ -25,7 +25,13 @@ func TestExamples(t *testing.T) {
 	}
 	for _, s := range scripts {
 		t.Run(filepath.Base(s), func(t *testing.T) {
-			mustRun(t, dir, "run", s)
+			if strings.HasSuffix(s, testSuffix) {
+				if out := mustRun(t, dir, "test", s); !strings.Contains(out, " 0 failed") || strings.Contains(out, "0 passed") {
+					t.Errorf("got %s", out)
+				}
+			} else {
+				mustRun(t, dir, "run", s)
+			}
 			mustRun(t, dir, "fmt", "--check", s)
 		})
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dsrun/dsrun/engine"
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/store/record"
 	"github.com/dsrun/dsrun/starlib"
 )
 
@@ -38,6 +39,8 @@ type runFlags struct {
 	dryRun    bool
 	untrusted bool
 	runID     string
+	planOut   string
+	record    string
 	help      bool
 	manifest  string
 	summary   bool
@@ -46,6 +49,8 @@ type runFlags struct {
 func (o *runFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "write and send nothing; print what would be")
 	f.StringVar(&o.runID, "run-id", "", "`ID` of the run: the same id gives events the same ids")
+	f.StringVar(&o.planOut, "plan-out", "", "with --dry-run: write the plan to `FILE`, for dsrun apply")
+	f.StringVar(&o.record, "record", "", "keep what datastores answer in the folder `DIR`, for dsrun test --replay")
 	f.StringVar(&o.manifest, "manifest", "", "write what the run read, wrote and published to `FILE`, as JSON")
 	f.BoolVar(&o.summary, "summary", false, "end with a line of what was done; a terminal always gets it")
 	f.BoolVar(&o.untrusted, "untrusted", false, "run the script as one that nobody has reviewed")
@@ -86,6 +91,9 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	if o.untrusted {
 		return usagef(cmd, "--untrusted is not supported by this version: it runs reviewed scripts only")
 	}
+	if o.planOut != "" && !o.dryRun {
+		return usagef(cmd, "--plan-out goes with --dry-run")
+	}
 	if err := a.setLogLevel(cmd); err != nil {
 		return err
 	}
@@ -107,7 +115,14 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	}
 	run := engine.Script{Name: shown, Source: src, Dir: a.scriptDir(script), Args: values, RunID: o.runID, DryRun: o.dryRun}
 	if o.dryRun {
-		run.Plan = &engine.Plan{}
+		run.Plan = &engine.Plan{Keep: o.planOut != ""}
+	}
+	var rec *record.Recording
+	if o.record != "" {
+		if rec, err = a.newRecording(o.record); err != nil {
+			return err
+		}
+		project.Record(rec)
 	}
 	if run.RunID == "" {
 		run.RunID = engine.NewRunID(a.w.Clock.Now())
@@ -121,8 +136,14 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	}
 	begun := a.w.Clock.Now()
 	err = project.RunProgram(cmd.Context(), program, run)
+	if rec != nil {
+		err = a.recorded(rec, shown, o.record, err)
+	}
 	if o.dryRun && err == nil {
 		err = a.printPlan(run.Plan)
+	}
+	if o.planOut != "" && err == nil {
+		err = a.writePlan(o.planOut, run.Plan, path, run)
 	}
 	if run.Manifest != nil {
 		err = errors.Join(err, a.writeManifest(run.Manifest, manifest))

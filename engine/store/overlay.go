@@ -55,12 +55,15 @@ type overlayNode struct {
 	entry Entry
 	data  []byte
 	from  *overlaySource // of a copy, which is read only when it is asked for
+	base  *Entry         // what the base holds; nil: nothing
+	seq   int64          // of the last change, over all overlays of the process
 }
 
 type overlaySource struct {
-	d   Driver
-	key string
-	o   GetOptions
+	d     Driver
+	key   string
+	o     GetOptions
+	entry Entry // as the source described it
 }
 
 // Change is one step of what would be done.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/dsrun/dsrun/engine/fault"
@@ -95,12 +96,17 @@ func (o *OverlayDriver) put(ctx context.Context, key string, p PutOptions, n *ov
 		if exists {
 			was = old.entry
 		}
-		if !known {
+		if known {
+			n.base = old.base
+		} else {
 			e, err := o.base.Stat(ctx, key, Cond{})
 			if err != nil && o.base.Classify(err).Code != fault.NotFound {
 				return Entry{}, err
 			}
-			was, exists = e, err == nil
+			was, exists, n.base = e, err == nil, nil
+			if exists {
+				n.base = &e
+			}
 		}
 		switch {
 		case p.IfAbsent && exists:
@@ -141,9 +147,13 @@ func (o *OverlayDriver) lay(key string, n *overlayNode) {
 	} else {
 		o.keys = nil
 	}
+	n.seq = overlaySeq.Add(1)
 	o.held += int64(len(n.data))
 	o.nodes[key] = n
 }
+
+// overlaySeq orders the changes of all overlays.
+var overlaySeq atomic.Int64
 
 // Delete implements Driver.
 func (o *OverlayDriver) Delete(ctx context.Context, key string, c Cond) error {
@@ -165,7 +175,11 @@ func (o *OverlayDriver) Delete(ctx context.Context, key string, c Cond) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.plan = append(o.plan, Change{Op: "delete", Key: key, Bytes: 0})
-	o.lay(key, &overlayNode{gone: true})
+	gone := &overlayNode{gone: true, base: &e}
+	if old, ok := o.nodes[key]; ok {
+		gone.base = old.base
+	}
+	o.lay(key, gone)
 	return nil
 }
 
@@ -179,7 +193,7 @@ func (o *OverlayDriver) CopyFrom(ctx context.Context, src Driver, srcKey, dstKey
 	if err != nil {
 		return Entry{}, fromSource(src, err)
 	}
-	n := &overlayNode{entry: Entry{Size: e.Size, Sums: e.Sums}, from: &overlaySource{d: src, key: srcKey, o: GetOptions{IfMatch: c.SrcIfMatch, Version: c.SrcVersion}}}
+	n := &overlayNode{entry: Entry{Size: e.Size, Sums: e.Sums}, from: &overlaySource{d: src, key: srcKey, o: GetOptions{IfMatch: c.SrcIfMatch, Version: c.SrcVersion}, entry: e}}
 	if sub, ok := src.(*OverlayDriver); ok { // a later write to the source must not show in the copy
 		if sn, known := sub.node(srcKey); known {
 			n.data, n.from = sn.data, sn.from
