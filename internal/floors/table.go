@@ -93,6 +93,7 @@ var libraries = []library{
 	{"golang.org/x/sync", anywhere, true},
 	{"golang.org/x/sys", anywhere, true},
 	{"golang.org/x/text", anywhere, true},
+	{"github.com/rogpeppe/go-internal/diff", []string{"cmd"}, true},
 	// for tests and suites
 	{"github.com/google/go-cmp", suites, true},
 	{"github.com/rogpeppe/go-internal", suites, true},
