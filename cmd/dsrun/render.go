@@ -236,9 +236,14 @@ func (a *app) renderDiags(diags []config.Diag) {
 	_ = config.Render(a.w.Stderr, diags, a.w.Width, a.color())
 }
 
-// color follows https://no-color.org.
-func (a *app) color() bool {
+// color reports whether what goes to standard error may have colors, by https://no-color.org.
+func (a *app) color() bool { return a.w.StderrTTY && a.colorWanted() }
+
+// outColor is color for standard output.
+func (a *app) outColor() bool { return a.w.StdoutTTY && a.colorWanted() }
+
+func (a *app) colorWanted() bool {
 	no, _ := a.w.LookupEnv("NO_COLOR")
 	termName, _ := a.w.LookupEnv("TERM")
-	return a.w.StderrTTY && no == "" && termName != "dumb"
+	return no == "" && termName != "dumb"
 }
