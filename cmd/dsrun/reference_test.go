@@ -75,6 +75,7 @@ func referencePages(t *testing.T) map[string]string {
 	pages["dsrun.pyi"] = starlib.Stubs()
 	pages["features.md"] = featurePage(t, reg)
 	pages["README.md"] = indexPage(referenceOf(commandTree(), reg))
+	pages["index.html"] = htmlPage(referenceOf(commandTree(), reg), pages["features.md"])
 
 	return pages
 }

@@ -120,3 +120,17 @@ func File(t testing.TB, name string) string {
 	}
 	return path
 }
+
+// NodeModules returns the folder for NODE_PATH that holds a package of npm, or skips the test.
+func NodeModules(t testing.TB, pkg string) string {
+	t.Helper()
+	dir := filepath.Join(programs(), "..", "npm", pkg, "node_modules")
+	if _, err := os.Stat(filepath.Join(dir, pkg)); err != nil {
+		Missing(t, pkg, "not in the testbed's folder; make testbed installs it where it can")
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return abs
+}
