@@ -178,7 +178,7 @@ A place is NAME:path, where NAME is a declared datastore, or a URI, or a path of
 	}
 	root.AddCommand(a.runCmd(), a.validateCmd(), a.fmtCmd(), a.lsCmd(), a.catCmd(), a.cpCmd(), a.syncCmd(), a.mvCmd(), a.uploadsCmd(), a.statCmd(), a.rmCmd(),
 		a.publishCmd(), a.eventsCmd(), a.replCmd(), a.schemaCmd(), a.versionCmd())
-	root.AddCommand(a.docsCmd())
+	root.AddCommand(a.docsCmd(), a.manCmd())
 	return root
 }
 

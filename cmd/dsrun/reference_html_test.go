@@ -88,7 +88,7 @@ body { margin: 0; font: 16px/1.5 system-ui, sans-serif; }
 header { position: sticky; top: 0; z-index: 1; display: flex; gap: 1rem; align-items: center; padding: .6rem 1rem; background: Canvas; border-bottom: 1px solid var(--line); }
 header a { font-weight: 600; color: inherit; text-decoration: none; }
 #search { flex: 1; max-width: 40rem; padding: .4rem .7rem; font: inherit; border: 1px solid var(--line); border-radius: .4rem; background: Field; color: FieldText; }
-#results { position: fixed; top: 3.4rem; left: 1rem; right: 1rem; max-width: 52rem; max-height: 75vh; overflow: auto; margin: 0; padding: .3rem; list-style: none; background: Canvas; border: 1px solid var(--line); border-radius: .4rem; box-shadow: 0 .5rem 1.5rem rgb(0 0 0 / .25); }
+#results { position: fixed; z-index: 2; top: 3.4rem; left: 1rem; right: 1rem; max-width: 52rem; max-height: 75vh; overflow: auto; margin: 0; padding: .3rem; list-style: none; background: Canvas; border: 1px solid var(--line); border-radius: .4rem; box-shadow: 0 .5rem 1.5rem rgb(0 0 0 / .25); }
 #results[hidden] { display: none; }
 #results a { display: block; padding: .3rem .6rem; color: inherit; text-decoration: none; border-radius: .3rem; }
 #results a:hover, #results a:focus, #results a.first { background: var(--soft); }
@@ -248,7 +248,7 @@ func TestHTMLInBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if want := "9 checks passed\n"; !strings.HasSuffix(string(out), want) {
+	if want := "10 checks passed\n"; !strings.HasSuffix(string(out), want) {
 		t.Errorf("got %q, want %q at the end", out, want)
 	}
 }

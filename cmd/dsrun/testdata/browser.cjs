@@ -59,6 +59,15 @@ const [executablePath, url, userDataDir] = process.argv.slice(2);
       assert.equal((await page.$$("#results img")).length, 0);
       await page.keyboard.press("Escape");
     });
+    await check(async () => { // nothing shines through the results
+      await page.click("#search");
+      await page.keyboard.type("acl");
+      assert(await page.$$eval("#results a", as => as.every(a => {
+        const b = a.getBoundingClientRect();
+        return document.elementFromPoint(b.left + 5, b.top + b.height / 2).closest("#results");
+      })));
+      await page.keyboard.press("Escape");
+    });
     await check(async () => { // arrows go through the results and back
       await page.click("#search");
       await page.keyboard.type("list");
