@@ -28,14 +28,17 @@ type AWS struct {
 
 // VersityGW starts an S3 server over a folder of files. It checks signatures and checksums, and knows conditional
 // requests, multipart uploads, versions, bucket policies and ACLs. Its keys are those of the owner of everything.
-func VersityGW(t testing.TB) *AWS { t.Helper(); return versityGW(t, false) }
+func VersityGW(t testing.TB) *AWS { t.Helper(); return versityGW(t, false, "us-east-1") }
+
+// VersityGWAuto is VersityGW in the region "auto", as Cloud Storage's XML API is signed for.
+func VersityGWAuto(t testing.TB) *AWS { t.Helper(); return versityGW(t, false, "auto") }
 
 // VersityGWTLS is VersityGW over TLS, with a certificate of AWS.CA.
-func VersityGWTLS(t testing.TB) *AWS { t.Helper(); return versityGW(t, true) }
+func VersityGWTLS(t testing.TB) *AWS { t.Helper(); return versityGW(t, true, "us-east-1") }
 
-func versityGW(t testing.TB, tls bool) *AWS {
+func versityGW(t testing.TB, tls bool, region string) *AWS {
 	t.Helper()
-	a := &AWS{Region: "us-east-1", AccessKeyID: "testbed-owner", SecretAccessKey: "testbed-owner-secret/+="}
+	a := &AWS{Region: region, AccessKeyID: "testbed-owner", SecretAccessKey: "testbed-owner-secret/+="}
 	s := Server{
 		Name:    "versitygw",
 		Version: []string{"--version"},

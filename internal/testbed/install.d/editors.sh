@@ -10,3 +10,6 @@ if [ ! -s "$sarif" ]; then
 	sed -n '/^const schema = `/,/^`/p' "$module/pkg/report/v210/sarif/schema.go" | sed 's/^const schema = `//; /^`/d' >"$sarif" ||
 		echo "testbed: the schema of SARIF could not be fetched"
 fi
+
+# What VS Code, Neovim and others check Python with.
+npm_tool pyright pyright@1.1.403
