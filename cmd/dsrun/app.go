@@ -208,7 +208,7 @@ func (a *app) logger() *slog.Logger {
 	w := a.redactor.Writer(a.w.Stderr)
 	a.closers = append(a.closers, w.Close)
 	if a.g.json {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: a.log}))
+		return slog.New(slog.NewJSONHandler(jsonWriter{w}, &slog.HandlerOptions{Level: a.log}))
 	}
 	return slog.New(newTextHandler(w, a.log))
 }

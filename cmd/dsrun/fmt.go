@@ -100,18 +100,10 @@ func (a *app) fmtChanged(shown string, src, out []byte, o fmtFlags) error {
 
 // block is a text of several lines as it is shown: on a terminal nothing in it can drive the terminal.
 func (a *app) block(text string) string {
-	if !a.w.StdoutTTY {
-		return text
+	if a.w.StdoutTTY {
+		return printableText(text)
 	}
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		parts := strings.Split(line, "\t")
-		for j := range parts {
-			parts[j] = fault.Printable(parts[j])
-		}
-		lines[i] = strings.Join(parts, "\t")
-	}
-	return strings.Join(lines, "\n")
+	return text
 }
 
 func (a *app) fmtFiles(arg string) ([]string, error) {

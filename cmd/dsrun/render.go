@@ -158,7 +158,7 @@ func (a *app) renderProblem(w io.Writer, p problem) {
 		fmt.Fprintf(w, "hint: %s\n", said(p.Hint))
 	}
 	if p.RequestID != "" {
-		fmt.Fprintf(w, "request id: %s\n", p.RequestID)
+		fmt.Fprintf(w, "request id: %s\n", said(p.RequestID))
 	}
 	guilty := true
 	for i := len(p.Frames) - 1; i >= 0; i-- {
@@ -191,7 +191,7 @@ func renderFrame(w io.Writer, f starlib.Frame, guilty bool) {
 	if guilty {
 		verb = "at"
 	}
-	fmt.Fprintf(w, "  %s %s:%d:%d", verb, f.File, f.Line, f.Col)
+	fmt.Fprintf(w, "  %s %s:%d:%d", verb, fault.Printable(f.File), f.Line, f.Col)
 	if f.Func != "" && f.Func != "<toplevel>" {
 		fmt.Fprintf(w, " in %s", f.Func)
 	}

@@ -180,7 +180,7 @@ func (p *prompt) save(name string) error {
 	if err := p.a.writeNew(p.a.abs(name), []byte(text)); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.a.w.Stderr, "%d statements written to %s\n", len(p.done), name)
+	fmt.Fprintf(p.a.w.Stderr, "%d statements written to %s\n", len(p.done), fault.Printable(name))
 	return nil
 }
 
