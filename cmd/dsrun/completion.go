@@ -136,8 +136,8 @@ func (a *app) completePlace(cmd *cobra.Command, _ []string, word string) ([]stri
 	if isLocal(word) {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	a.dryRun = true // a look makes nothing
-	const open = cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+	a.dryRun = true                                                                   // a look makes nothing
+	const open = cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp // it goes on
 	ps, ok := a.quietly()
 	if !ok {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -160,10 +160,14 @@ func (a *app) completePlace(cmd *cobra.Command, _ []string, word string) ([]stri
 	select {
 	case got := <-done:
 		var out []string
+		directive := cobra.ShellCompDirectiveNoFileComp
 		for _, k := range got.keys {
 			out = append(out, name+":"+k)
+			if strings.HasSuffix(k, "/") {
+				directive = open
+			}
 		}
-		return out, open
+		return out, directive
 	case <-ctx.Done(): // something does not listen: the shell gets nothing, and the process ends
 		return nil, open
 	}

@@ -99,6 +99,16 @@ func TestCompletionInShells(t *testing.T) {
 				})
 				ready()
 			}
+			// A folder goes on, an object is the end of its word.
+			for typed, want := range map[string]string{"dsrun cat raw:20\ta": "$ dsrun cat raw:2024/a", "dsrun cat raw:REA\t-": "$ dsrun cat raw:README.md -"} {
+				before, after, _ := strings.Cut(typed, "\t")
+				term.Type(before)
+				term.Press("Tab")
+				term.Wait("the word", func(s string) bool { return !strings.HasSuffix(s, before) })
+				term.Type(after)
+				term.WaitEnd(want)
+				ready()
+			}
 			// A name with a blank arrives whole at the program, and what drives a terminal is not offered.
 			term.Type("dsrun cat raw:2024/b")
 			term.Press("Tab")

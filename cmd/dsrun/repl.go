@@ -199,6 +199,9 @@ func (p *prompt) interruptible(ctx context.Context, fn func(context.Context) err
 		if s != os.Interrupt {
 			return false
 		}
+		if p.tty {
+			_, _ = io.WriteString(p.a.w.Stderr, "\n") // behind the ^C that the terminal shows
+		}
 		cancel(errInterrupted)
 		return true
 	}

@@ -86,9 +86,10 @@ func (x *Terminal) Press(keys ...string) {
 }
 
 // Screen returns what is to be seen and what has been, without blanks at the ends of lines and empty lines at the end.
+// Lines that the terminal has wrapped are whole.
 func (x *Terminal) Screen() string {
 	x.t.Helper()
-	return trimScreen(x.do("capture-pane", "-p", "-S", "-"))
+	return trimScreen(x.do("capture-pane", "-p", "-J", "-S", "-"))
 }
 
 func trimScreen(s string) string {
@@ -98,12 +99,6 @@ func trimScreen(s string) string {
 	}
 	return strings.TrimRight(strings.Join(lines, "\n"), "\n")
 }
-
-// Colors returns the screen with the escape sequences of its colors.
-func (x *Terminal) Colors() string { x.t.Helper(); return x.do("capture-pane", "-p", "-e", "-S", "-") }
-
-// Clear forgets what the screen showed, but for the line with the cursor where a program redraws it.
-func (x *Terminal) Clear() { x.t.Helper(); x.do("send-keys", "-R", ";", "clear-history") }
 
 // Wait waits until the screen fits, for 30 s at the most, and returns it.
 func (x *Terminal) Wait(what string, fits func(screen string) bool) string {
