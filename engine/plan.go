@@ -66,7 +66,7 @@ func (h *host) dryTopic(ctx context.Context, name string) (*event.Topic, error) 
 			h.recorded.mu.Lock()
 			defer h.recorded.mu.Unlock()
 			h.recorded.events = append(h.recorded.events, PlannedEvent{Topic: name, Message: m})
-		})
+		}, nil)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dsrun/dsrun/config"
 	"github.com/dsrun/dsrun/config/schema"
@@ -21,10 +22,11 @@ import (
 // Project is a loaded configuration. Stores and topics are opened when they are first asked for, once, and stay open
 // until Close. It is safe for concurrent use.
 type Project struct {
-	e     *Engine
-	cfg   *config.Config
-	src   Source
-	stats *store.Stats
+	e      *Engine
+	cfg    *config.Config
+	src    Source
+	stats  *store.Stats
+	events atomic.Int64 // accepted
 
 	stores      lazy[*store.Store]
 	topics      lazy[*event.Topic]
@@ -54,6 +56,9 @@ func (p *Project) Config() *config.Config { return p.cfg }
 // Stats counts what the project's stores did so far.
 func (p *Project) Stats() *store.Stats { return p.stats }
 
+// Events is how many events the project's topics have accepted so far.
+func (p *Project) Events() int64 { return p.events.Load() }
+
 // Store returns the named datastore, opening it if needed.
 func (p *Project) Store(ctx context.Context, name string) (*store.Store, error) {
 	d, err := p.find(provider.KindStore, name)
@@ -71,10 +76,10 @@ func (p *Project) Store(ctx context.Context, name string) (*store.Store, error) 
 
 // Topic returns the named topic, opening it if needed.
 func (p *Project) Topic(ctx context.Context, name string) (*event.Topic, error) {
-	return p.topic(ctx, name, "")
+	return p.topic(ctx, name, "", nil)
 }
 
-func (p *Project) topic(ctx context.Context, name, runID string) (*event.Topic, error) {
+func (p *Project) topic(ctx context.Context, name, runID string, m *Manifest) (*event.Topic, error) {
 	d, err := p.find(provider.KindTopic, name)
 	if err != nil {
 		return nil, err
@@ -84,7 +89,7 @@ func (p *Project) topic(ctx context.Context, name, runID string) (*event.Topic, 
 		if err != nil {
 			return nil, err
 		}
-		return p.newTopic(d, driver, common, runID, nil)
+		return p.newTopic(d, driver, common, runID, nil, m)
 	})
 }
 

@@ -25,6 +25,8 @@ type Script struct {
 	RunID  string            // "" makes one
 	DryRun bool              // nothing is written or sent; what would be is recorded in Plan
 	Plan   *Plan             // receives what a dry run would have done; may be nil
+	// Manifest receives what the run reads, writes and publishes; may be nil. Its digest of the script is that of Source.
+	Manifest *Manifest
 }
 
 // Run runs a script to its end. Its error is a *starlib.ScriptError, whose chain holds the fault.
@@ -37,16 +39,21 @@ func (p *Project) Run(ctx context.Context, s Script) error {
 }
 
 // RunProgram runs a script that was parsed before.
-func (p *Project) RunProgram(ctx context.Context, program *starlib.Program, s Script) error {
+func (p *Project) RunProgram(ctx context.Context, program *starlib.Program, s Script) (err error) {
 	session := p.Session(s)
+	if m := s.Manifest; m != nil {
+		m.begin(p, s, runInfo{session.host.info.ID, session.host.info.Started})
+		session.host.manifest = m
+		defer func() { m.end(p.e.o.Clock.Now(), err) }()
+	}
 	base := p.scriptBase(s.Dir)
 	if filepath.IsAbs(base) {
 		session.host.beside = base
 	}
 	out := p.e.o.Redactor.Writer(p.e.o.Stdout)
-	err := p.validateStores(ctx, session)
+	err = p.validateStores(ctx, session)
 	if err == nil && !s.DryRun {
-		err = p.flushOutboxes(ctx, session.host.info.ID)
+		err = p.flushOutboxes(ctx, session.host.info.ID, s.Manifest)
 	}
 	if err == nil {
 		err = program.Run(ctx, starlib.RunOptions{
@@ -152,6 +159,8 @@ type host struct {
 
 	overlays lazy[*overlaid]
 	recorded recorder
+	manifest *Manifest // nil unless one is kept
+	watched  lazy[*store.Store]
 }
 
 type overlaid struct {
@@ -162,6 +171,15 @@ type overlaid struct {
 var _ starlib.Host = (*host)(nil)
 
 func (h *host) Store(ctx context.Context, name string) (*store.Store, error) {
+	if !h.dry && h.manifest != nil {
+		return h.watched.get(ctx, name, func(ctx context.Context) (*store.Store, error) {
+			s, err := h.p.Store(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			return s.WithWitness(h.manifest.witness), nil
+		})
+	}
 	if !h.dry {
 		return h.p.Store(ctx, name)
 	}
@@ -171,6 +189,9 @@ func (h *host) Store(ctx context.Context, name string) (*store.Store, error) {
 			return nil, err
 		}
 		overlay := store.Overlay(base.Driver())
+		if h.manifest != nil {
+			base = base.WithWitness(h.manifest.witness)
+		}
 		return &overlaid{Store: base.WithDriver(overlay), overlay: overlay}, nil
 	})
 	if err != nil {
@@ -183,7 +204,7 @@ func (h *host) Topic(ctx context.Context, name string) (*event.Topic, error) {
 	if h.dry {
 		return h.dryTopic(ctx, name)
 	}
-	return h.p.topic(ctx, name, h.info.ID)
+	return h.p.topic(ctx, name, h.info.ID, h.manifest)
 }
 
 func (h *host) Names(kind string) []string { return h.p.cfg.Names(kind) }

@@ -16,9 +16,15 @@ import (
 
 // newTopic puts the portable layers around a driver: the check of data, the outbox and the dead letters of the
 // declaration. With a record function nothing is sent.
-func (p *Project) newTopic(d *config.Decl, driver event.Driver, c schema.Common, runID string, record func(event.Message)) (*event.Topic, error) {
+func (p *Project) newTopic(d *config.Decl, driver event.Driver, c schema.Common, runID string, record func(event.Message), m *Manifest) (*event.Topic, error) {
 	o := event.Options{Source: c.Source, RunID: runID, Description: c.Description, Retry: p.e.o.Retry, Clock: p.e.o.Clock,
 		Redactor: p.e.o.Redactor, DryRun: record, Log: p.e.o.Log}
+	o.Accepted = func(e event.Message) {
+		p.events.Add(1)
+		if m != nil {
+			m.accepted(d.Name, e)
+		}
+	}
 	if c.MaxAttempts > 0 {
 		o.Retry.MaxAttempts = int(c.MaxAttempts)
 	}
@@ -128,7 +134,7 @@ func (p *Project) Durable() []string {
 
 // flushOutboxes sends what earlier runs left, before a script starts. A bus that still cannot be reached is no reason not
 // to run; the topic logs what happened.
-func (p *Project) flushOutboxes(ctx context.Context, runID string) error {
+func (p *Project) flushOutboxes(ctx context.Context, runID string, m *Manifest) error {
 	for _, name := range p.Durable() {
 		s, err := p.State()
 		if err != nil {
@@ -139,7 +145,7 @@ func (p *Project) flushOutboxes(ctx context.Context, runID string) error {
 		if err == nil && n == 0 {
 			continue
 		}
-		t, err := p.topic(ctx, name, runID)
+		t, err := p.topic(ctx, name, runID, m)
 		if err == nil {
 			_, err = t.Flush(ctx)
 		}

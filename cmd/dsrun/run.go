@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -38,11 +39,15 @@ type runFlags struct {
 	untrusted bool
 	runID     string
 	help      bool
+	manifest  string
+	summary   bool
 }
 
 func (o *runFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.dryRun, "dry-run", false, "write and send nothing; print what would be")
 	f.StringVar(&o.runID, "run-id", "", "`ID` of the run: the same id gives events the same ids")
+	f.StringVar(&o.manifest, "manifest", "", "write what the run read, wrote and published to `FILE`, as JSON")
+	f.BoolVar(&o.summary, "summary", false, "end with a line of what was done; a terminal always gets it")
 	f.BoolVar(&o.untrusted, "untrusted", false, "run the script as one that nobody has reviewed")
 	f.BoolVarP(&o.help, "help", "h", false, "help for the script")
 }
@@ -100,13 +105,30 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 		// Near the limit the collector works harder instead of letting garbage add up to twice of it.
 		a.w.SoftMemoryLimit(limit + limit/8)
 	}
-	run := engine.Script{Name: shown, Dir: a.scriptDir(script), Args: values, RunID: o.runID, DryRun: o.dryRun}
+	run := engine.Script{Name: shown, Source: src, Dir: a.scriptDir(script), Args: values, RunID: o.runID, DryRun: o.dryRun}
 	if o.dryRun {
 		run.Plan = &engine.Plan{}
 	}
+	if run.RunID == "" {
+		run.RunID = engine.NewRunID(a.w.Clock.Now())
+	}
+	manifest, err := a.manifestFile(project, o.manifest, run.RunID)
+	if err != nil {
+		return err
+	}
+	if manifest != "" {
+		run.Manifest = &engine.Manifest{}
+	}
+	begun := a.w.Clock.Now()
 	err = project.RunProgram(cmd.Context(), program, run)
 	if o.dryRun && err == nil {
 		err = a.printPlan(run.Plan)
+	}
+	if run.Manifest != nil {
+		err = errors.Join(err, a.writeManifest(run.Manifest, manifest))
+	}
+	if o.summary || a.w.StderrTTY {
+		a.runSummary(project, run.RunID, a.w.Clock.Now().Sub(begun), err)
 	}
 	return err
 }

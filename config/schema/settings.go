@@ -11,6 +11,7 @@ type Settings struct {
 	MaxConcurrency  int64         // requests at once, all stores together; 0 means the engine's default
 	SpillDir        string        // absolute; "" means the engine's default
 	StateDir        string        // absolute; "" means the engine's default
+	ManifestDir     string        // absolute; "" means that runs leave no manifest
 	LogLevel        string        // debug, info, warn or error
 	LogFormat       string        // text or json
 }
@@ -31,6 +32,7 @@ func (s *Settings) Fields(f *Fields) {
 		Validate(func() error { return between("max_concurrency", s.MaxConcurrency, 1, 100000) })
 	f.Path(&s.SpillDir, "spill_dir", "Folder for data that does not fit in memory.").Eg(`"/var/tmp/dsrun"`)
 	f.Path(&s.StateDir, "state_dir", "Folder for what outlives a run: resume journals, rotated tokens, undelivered events.").Eg(`".dsrun"`)
+	f.Path(&s.ManifestDir, "manifest_dir", "Folder in which each run of a script leaves its manifest, RUNID.json: what it read, wrote and published.").Eg(`"manifests"`)
 	f.String(&s.LogLevel, "log_level", "Least important level that is logged.").Default(`"info"`).OneOf("debug", "info", "warn", "error")
 	f.String(&s.LogFormat, "log_format", "Form of the log.").Default(`"text"`).OneOf("text", "json")
 }

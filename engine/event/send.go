@@ -11,10 +11,20 @@ import (
 // send sends a batch that fits the limits and returns the error of each message that was not accepted, by index. Only
 // those that the bus refused are sent again.
 func (t *Topic) send(ctx context.Context, batch []Message, limits Limits) []error {
+	var errs []error
 	if t.box != nil {
-		return t.sendKept(ctx, batch, limits)
+		errs = t.sendKept(ctx, batch, limits)
+	} else {
+		errs = t.sendNow(ctx, batch, limits)
 	}
-	return t.sendNow(ctx, batch, limits)
+	if t.o.Accepted != nil {
+		for i, err := range errs {
+			if err == nil {
+				t.o.Accepted(batch[i])
+			}
+		}
+	}
+	return errs
 }
 
 func (t *Topic) sendNow(ctx context.Context, batch []Message, limits Limits) []error {

@@ -26,6 +26,8 @@ type Options struct {
 	Clock       clock.Clock
 	Redactor    *secret.Redactor
 	DryRun      func(Message) // records instead of sending, when set; called from many goroutines
+	// Accepted is told of each event that the bus, or the outbox of the topic, has taken; it is called from many goroutines.
+	Accepted func(Message)
 	// Check refuses data that is not as the topic promises; nil allows all.
 	Check func(data []byte) error
 	// Outbox keeps events until the bus has taken them, when set. The topic owns it.

@@ -82,7 +82,7 @@ func New(o Options) (*http.Client, error) {
 		ExpectContinueTimeout:  time.Second,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 1 << 20,
-		WriteBufferSize:        64 << 10,
+		WriteBufferSize:        20 << 10, // a small object and its head; the rest of a large one goes past it
 		Protocols:              new(http.Protocols),
 	}
 	t.Protocols.SetHTTP1(true)

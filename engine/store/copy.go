@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -269,14 +270,16 @@ func (c *copier) run(ctx context.Context) error {
 					return context.Cause(gctx)
 				}
 			}
+			start := time.Now()
 			err := c.do(gctx, t)
+			took := time.Since(start)
 			if room != nil {
 				room.Release(c.holds(t.e))
 			}
 			if err != nil {
 				return err
 			}
-			gear.done(t.e.Size)
+			gear.done(t.e.Size, took)
 			if gear.leave() {
 				return nil
 			}

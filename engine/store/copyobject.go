@@ -68,7 +68,9 @@ func (c *copier) byService(ctx context.Context, call Call, e Entry, po PutOption
 		out.Size = e.Size
 	}
 	out.Key = call.Key
+	c.src.used(ActRead, e)
 	c.dst.o.Stats.Copied.Add(1)
+	c.dst.used(ActWrite, out)
 	return out, true, nil
 }
 

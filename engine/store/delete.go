@@ -26,7 +26,7 @@ func (s *Store) Delete(ctx context.Context, key string, missingOK bool) error {
 	}
 	err := s.do(ctx, call, func(ctx context.Context) error { return s.d.Delete(ctx, s.full(key), Cond{}) })
 	if err == nil || fault.Is(err, fault.NotFound) {
-		s.o.Stats.Deleted.Add(1)
+		s.deleted(key)
 		return nil
 	}
 	return err
@@ -110,7 +110,7 @@ func (s *Store) deleteBatches(ctx context.Context, b BatchDeleter, call Call, ke
 			one := Call{Op: "delete", Key: keys[k]}
 			switch {
 			case kerr == nil || err == nil && s.classify(kerr).Code == fault.NotFound:
-				s.o.Stats.Deleted.Add(1)
+				s.deleted(keys[k])
 			case err == nil && s.classify(kerr).Retryable():
 				again = append(again, k)
 			default:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -77,7 +78,7 @@ func (c *copier) sendRanges(ctx context.Context, call Call, e Entry, po PutOptio
 		return Entry{}, 0, c.dst.wrap(ctx, call, err)
 	}
 	out.Key, out.Size = call.Key, e.Size
-	c.dst.o.Stats.Stored.Add(1)
+	c.dst.stored(out)
 	return out, e.Size, nil
 }
 
@@ -106,11 +107,12 @@ func (c *copier) ranges(ctx context.Context, f Filling, e Entry) error {
 				return nil
 			}
 			size := min(fillRange, e.Size-i*fillRange)
+			start := time.Now()
 			var err error
 			if sums[i], err = c.fetch(gctx, f, e, i*fillRange, size, sum.Algo); err != nil {
 				return err
 			}
-			gear.done(size)
+			gear.done(size, time.Since(start))
 			if gear.leave() {
 				return nil
 			}

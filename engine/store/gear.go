@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// gear finds how many workers are worth it: it doubles their number while that makes the work go faster, goes back when it
-// does not, and halves it when the service asks for less. It is safe for concurrent use.
+// gear finds how many workers are worth it: it begins with as many as fit the time that the first small piece took, doubles
+// their number while that makes the work go faster, goes back when it does not, and halves it when the service asks for
+// less. It is safe for concurrent use.
 type gear struct {
 	mu     sync.Mutex
 	limit  int // workers wanted
@@ -17,7 +18,8 @@ type gear struct {
 	retries func() int64 // tries so far that a service has refused or dropped
 	now     func() time.Time
 
-	left    int // pieces of work until the rate is looked at; the first half is not measured
+	begun   bool // the first piece is done
+	left    int  // pieces of work until the rate is looked at; the first half is not measured
 	units   float64
 	start   time.Time
 	last    float64 // units a second before the number was raised; 0 when it was not
@@ -29,6 +31,11 @@ const (
 	gearBytes = 256 << 10 // bytes that count as a piece
 	gearGain  = 1.2       // twice the workers must do so much more
 	gearRest  = 8         // looks without a change after a number that was not worth it
+
+	// gearStep is the time in which one more small piece can be begun while the others wait for their answers, several times
+	// what that costs, as a first answer is late by the making of its connection. gearFirst bounds what one time may decide.
+	gearStep  = 500 * time.Microsecond
+	gearFirst = 64
 )
 
 // newGear returns a gear of exactly n workers where n > 0, else of least to most.
@@ -66,12 +73,18 @@ func (g *gear) leave() bool {
 	return true
 }
 
-// done counts a finished piece of work.
-func (g *gear) done(bytes int64) {
+// done counts a finished piece of work and the time that it took.
+func (g *gear) done(bytes int64, took time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.least == g.most {
 		return
+	}
+	if !g.begun {
+		g.begun = true
+		if n := min(int(took/gearStep), gearFirst, g.most); bytes <= gearBytes && n > g.limit {
+			g.limit, g.left = n, 2*n
+		}
 	}
 	if g.left--; g.left == g.limit {
 		g.units, g.start = 0, g.now()

@@ -14,7 +14,7 @@ func (g *gear) run(pieces int, rate func(workers int) float64) int {
 	g.now = func() time.Time { return at }
 	for range pieces {
 		at = at.Add(time.Duration(float64(time.Second) / rate(g.limit)))
-		g.done(0)
+		g.done(0, 0)
 	}
 	return g.limit
 }
@@ -47,6 +47,26 @@ func TestGear(t *testing.T) {
 	})
 	if got > 40 {
 		t.Errorf("%d workers at a service that refuses more than 20", got)
+	}
+}
+
+// The time of the first small piece says how many to begin with.
+func TestGearBegins(t *testing.T) {
+	for _, c := range []struct {
+		took        time.Duration
+		bytes       int64
+		exact, want int
+	}{{time.Millisecond, 1, 0, 8}, {10 * time.Millisecond, 1, 0, 20}, {30 * time.Millisecond, 1, 0, 60}, {time.Hour, 1, 0, 64}, {30 * time.Millisecond, 1 << 20, 0, 8}, {time.Hour, 1, 3, 3}} {
+		g := newGear(c.exact, 8, 256, nil)
+		g.done(c.bytes, c.took)
+		g.done(0, time.Hour) // only the first counts
+		if g.limit != c.want {
+			t.Errorf("%+v: %d workers", c, g.limit)
+		}
+	}
+	g := newGear(0, 8, 12, nil)
+	if g.done(0, time.Hour); g.limit != 12 {
+		t.Errorf("%d workers, 12 are allowed", g.limit)
 	}
 }
 

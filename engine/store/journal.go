@@ -62,7 +62,7 @@ func (c *copier) upload(ctx context.Context, call Call, e Entry, b Body, po PutO
 		return Entry{}, 0, c.dst.wrap(held, call, err)
 	}
 	out.Key = call.Key
-	c.dst.o.Stats.Stored.Add(1)
+	c.dst.stored(out)
 	return out, out.Size - kept, nil
 }
 

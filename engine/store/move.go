@@ -26,12 +26,12 @@ func (s *Store) DeletePinned(ctx context.Context, e Entry) error {
 		})
 		switch {
 		case err == nil:
-			s.o.Stats.Deleted.Add(1)
+			s.deleted(e.Key)
 			return nil
 		case fault.Is(err, fault.FailedPrecondition), fault.Is(err, fault.NotFound):
 			// Also what a second try says of an object that the first has removed.
 			if _, serr := s.Stat(ctx, e.Key, Cond{}); fault.Is(serr, fault.NotFound) {
-				s.o.Stats.Deleted.Add(1)
+				s.deleted(e.Key)
 				return nil
 			}
 			return s.wrap(ctx, call, errMoved())

@@ -80,6 +80,7 @@ func (s *Store) Open(ctx context.Context, key string, o ReadOptions) (*Reader, e
 		return fail(err)
 	}
 	s.o.Stats.Opened.Add(1)
+	s.used(ActRead, r.Entry())
 	return r, nil
 }
 

@@ -16,3 +16,33 @@ type Stats struct {
 	Copied       atomic.Int64 // objects copied by the service itself
 	Deleted      atomic.Int64 // keys deleted
 }
+
+// What an Act says was done.
+const (
+	ActRead   = "read"
+	ActWrite  = "write"
+	ActDelete = "delete"
+)
+
+// Act is one thing that was done with an object of a store.
+type Act struct {
+	Op    string // ActRead, ActWrite or ActDelete
+	Store *Store
+	Entry Entry // of the object read or written, as far as it is known; of a deleted one only the key
+}
+
+func (s *Store) used(op string, e Entry) {
+	if s.o.Witness != nil {
+		s.o.Witness(Act{op, s, e})
+	}
+}
+
+func (s *Store) stored(e Entry) {
+	s.o.Stats.Stored.Add(1)
+	s.used(ActWrite, e)
+}
+
+func (s *Store) deleted(key string) {
+	s.o.Stats.Deleted.Add(1)
+	s.used(ActDelete, Entry{Key: key, Size: -1})
+}

@@ -63,9 +63,11 @@ type Options struct {
 	Budget   *Budget // memory of parts whose source cannot be read again; nil means unbounded
 	// Spill makes a file for parts of unknown length that do not fit the budget. nil means none: such parts wait until
 	// the budget has room for the whole part, so that writers which one caller feeds in turn can wait for each other.
-	Spill  func() (SpillFile, error)
-	Stats  *Stats
-	Layers []Interceptor // outermost; the engine's own. A layer must not end the context of a "get" when next returns: the body lives on
+	Spill func() (SpillFile, error)
+	Stats *Stats
+	// Witness is told of each object that is read, written or deleted, once that is done; it is called from many goroutines.
+	Witness func(Act)
+	Layers  []Interceptor // outermost; the engine's own. A layer must not end the context of a "get" when next returns: the body lives on
 }
 
 // Store is an open datastore. It is safe for concurrent use.

@@ -316,7 +316,7 @@ func (s *Store) ResumeUpload(ctx context.Context, key string, state []byte, b Ra
 		return fail(err)
 	}
 	e.Key = key
-	s.o.Stats.Stored.Add(1)
+	s.stored(e)
 	return e, nil
 }
 

@@ -85,7 +85,7 @@ func (s *Store) upload(ctx context.Context, c Call, b Body, po PutOptions) (Entr
 		return Entry{}, s.wrap(ctx, c, err)
 	}
 	e.Key = c.Key
-	s.o.Stats.Stored.Add(1)
+	s.stored(e)
 	return e, nil
 }
 

@@ -111,6 +111,7 @@ func (w *window) next(ctx context.Context) (Page, error) {
 		w.mu.Lock()
 		w.left = w.l.left
 		for len(w.parts) > 0 && w.parts[0].done && len(w.parts[0].pages) == 0 && w.parts[0].err == nil {
+			w.parts[0] = nil
 			w.parts = w.parts[1:]
 		}
 		if len(w.parts) == 0 {
@@ -120,6 +121,7 @@ func (w *window) next(ctx context.Context) (Page, error) {
 		p := w.parts[0]
 		if len(p.pages) > 0 {
 			page := p.pages[0]
+			p.pages[0] = Page{} // what was read is not to be held by what is left
 			p.pages = p.pages[1:]
 			w.held--
 			w.read++

@@ -113,7 +113,7 @@ func (d *Driver) hint(e *ReplyError, region string) string {
 	case "InvalidAccessKeyId":
 		return fmt.Sprintf("The service does not know the access key%s: it was deleted, or belongs to another service; for a public bucket declare a credential with `method = \"anonymous\"`.", d.whose())
 	case "SignatureDoesNotMatch":
-		return "The secret access key does not belong to the access key id, or something on the way changed the request."
+		return fmt.Sprintf("The secret access key%s does not belong to its access key id, or something on the way changed the request.", d.whose())
 	case "RequestTimeTooSkewed":
 		return "The clock of this machine is off by more than 15 minutes: set it, or switch on time synchronisation."
 	case "InvalidObjectState":
@@ -123,7 +123,7 @@ func (d *Driver) hint(e *ReplyError, region string) string {
 	}
 	switch {
 	case e.expired():
-		return "The session has expired and could not be renewed: log in again."
+		return fmt.Sprintf("The session%s has expired and could not be renewed: log in again.", d.whose())
 	case e.Region != "" && e.Region != region && e.elsewhere():
 		return fmt.Sprintf("The bucket is in the region %q: set region = %q.", e.Region, e.Region)
 	case e.Status == http.StatusMovedPermanently || e.Status == http.StatusTemporaryRedirect || e.Status == http.StatusFound || e.Status == http.StatusPermanentRedirect:

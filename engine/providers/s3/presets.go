@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -196,13 +197,16 @@ func checkBucket(s string) error {
 	return nil
 }
 
-func checkEndpoint(s, kind string) error {
+func checkEndpoint(s, kind, bucket string) error {
 	if p, ok := presetOf(func(p preset) bool { return p.name == kind }); ok && p.word != "" && bareWord.MatchString(s) {
 		return nil
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("\"endpoint\" must be a URL such as \"https://s3.example.com\", without user, bucket, query or fragment.")
+	}
+	if bucket != "" && path.Base(u.Path) == bucket || strings.HasPrefix(u.Host, bucket+".") && strings.HasSuffix(u.Host, ".amazonaws.com") {
+		return fmt.Errorf("\"endpoint\" names the bucket %q, which \"bucket\" does already: give the service's URL alone.", bucket)
 	}
 	return nil
 }

@@ -237,9 +237,17 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"s3.example.com", "ftp://x", "https://u:p@x", "https://x?y", "account"} {
-		if checkEndpoint(s, "minio") == nil {
+		if checkEndpoint(s, "minio", "") == nil {
 			t.Errorf("the endpoint %q is taken", s)
 		}
+	}
+	for bucket, s := range map[string]string{"b.c": "https://minio.example.com/b.c", "data": "https://data.s3.eu-west-1.amazonaws.com"} {
+		if err := checkEndpoint(s, "", bucket); err == nil || !strings.Contains(err.Error(), bucket) {
+			t.Errorf("%s with bucket %s: %v", s, bucket, err)
+		}
+	}
+	if err := checkEndpoint("https://minio.example.com/storage/v1/s3", "", "minio"); err != nil {
+		t.Error(err)
 	}
 }
 

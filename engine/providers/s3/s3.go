@@ -73,7 +73,7 @@ func (o *Options) Fields(f *schema.Fields) {
 		Validate(func() error { return checkBucket(o.Bucket) })
 	f.String(&o.Region, "region", "Region of the bucket; when absent, that of the credential, else it is found out where the service tells it.").Eg(`"eu-central-1"`)
 	f.String(&o.Endpoint, "endpoint", "URL of a service other than AWS, without the bucket; for the presets r2 and oci_compat also the bare account id or namespace.").Eg(`"https://minio.example.com"`).
-		Validate(func() error { return checkEndpoint(o.Endpoint, o.Preset) })
+		Validate(func() error { return checkEndpoint(o.Endpoint, o.Preset, o.Bucket) })
 	f.String(&o.Preset, "preset", "What kind of service answers, which decides the form of addresses and what is relied upon; when absent, it follows from the endpoint.").
 		OneOf(presetNames()...)
 	f.String(&o.PathStyle, "path_style", "Whether the bucket stands in the path of addresses (on) or in the host name (off).").OneOf("auto", "on", "off").Default(`"auto"`)

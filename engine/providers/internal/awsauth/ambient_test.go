@@ -3,6 +3,7 @@ package awsauth
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -134,7 +135,9 @@ func TestDefaultOrder(t *testing.T) {
 }
 
 func TestInstanceWithoutRole(t *testing.T) {
-	for name, url := range map[string]string{"no role": newIMDS(t, "").URL, "nobody listens": "http://127.0.0.1:1"} {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }))
+	defer elsewhere.Close()
+	for name, url := range map[string]string{"no role": newIMDS(t, "").URL, "nobody listens": "http://127.0.0.1:1", "another cloud's": elsewhere.URL} {
 		e := newEnv(t, map[string]string{"AWS_EC2_METADATA_DISABLED": "", "AWS_EC2_METADATA_SERVICE_ENDPOINT": url})
 		began := time.Now()
 		if _, err := resolve(t, e.open(t, &Options{})); !fault.Is(err, fault.Unauthenticated) || !strings.Contains(err.Error(), "no credential found") || time.Since(began) > 3*time.Second {

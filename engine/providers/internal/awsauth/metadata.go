@@ -123,6 +123,9 @@ func (w *world) instance() credential.Source {
 			return credential.Value{}, context.Cause(ctx)
 		case errors.As(err, &resp) && resp.HTTPStatusCode() == http.StatusNotFound:
 			return credential.Value{}, fmt.Errorf("the instance has no role: %w", credential.ErrAbsent)
+		case errors.As(err, &resp) && resp.HTTPStatusCode()/100 == 4:
+			// Switched off, or the metadata service of another cloud, or a proxy: there is nothing for us there.
+			return credential.Value{}, fmt.Errorf("the instance metadata gives no credentials (status %d): %w", resp.HTTPStatusCode(), credential.ErrAbsent)
 		case errors.As(err, &sent) && sent.Op == "dial", errors.Is(err, context.DeadlineExceeded):
 			return credential.Value{}, fmt.Errorf("no instance metadata: %w", credential.ErrAbsent)
 		}
