@@ -50,7 +50,7 @@ func TestNothingDrivesTheTerminal(t *testing.T) {
 		"rm|raw:NASTY.csv|--dry-run", "rm|raw:*|--dry-run", "rm|out:NASTY", "rm|out:b/NASTY.csv", "uploads|ls|raw:", "uploads|abort|raw:NASTY",
 		"publish|events|--type|NASTY", "publish|events|--type|a|--id|NASTY", "publish|events|--type|a|--data|NASTY", "publish|events|--type|a|--id|NASTY|--dry-run|--data|\"x\"", "publish|NASTY|--type|a",
 		"events|ls", "events|ls|NASTY", "events|replay|NASTY",
-		"run|make.star", "run|rows.star", "run|badrow.star", "run|plan.star|--dry-run", "run|plan.star", "run|NASTY.star", "run|NASTY.star|--p|NASTY", "run|NASTY.star|--help", "run|NASTY.star|--NASTY", "run|NASTY",
+		"run|make.star", "run|rows.star", "run|badrow.star", "run|plan.star|--dry-run", "run|plan.star", "run|plan.star|--summary", "run|NASTY.star", "run|NASTY.star|--p|NASTY", "run|NASTY.star|--help", "run|NASTY.star|--NASTY", "run|NASTY",
 		"run|make.star|--run-id|NASTY", "validate|NASTY.star", "validate|-c|NASTY.hcl", "validate|-c|NASTY", "validate|.", "validate|.|--sarif", "fmt|--check", "fmt|--diff", "fmt|NASTY", "fmt|-|--stdin-name|NASTY",
 		"docs|NASTY", "schema|NASTY", "schema|datastore|NASTY", "man|NASTY/NASTY", "man|NASTYman", "completion|NASTY", "NASTY", "--NASTY", "ls|--env|NASTY", "ls|--var|NASTY", "ls|--var|NASTY=1", "ls|--var-file|NASTY", "ls|-c|NASTY.hcl", "ls|--log-level|NASTY", "version|NASTY",
 		"repl", "test|.", "test|NASTY",

@@ -38,8 +38,8 @@ with everything that was found goes to standard output, whatever the outcome; wi
 
 type validateFlags struct{ sarif, strict bool }
 
-// report is the outcome of validate.
-type report struct {
+// verdict is the outcome of validate.
+type verdict struct {
 	Valid       bool          `json:"valid"`
 	Errors      int           `json:"errors"`
 	Warnings    int           `json:"warnings"`
@@ -67,7 +67,7 @@ func (a *app) validate(args []string, o validateFlags) error {
 	project, diags := a.engine().Load(src)
 	a.closers = append(a.closers, project.Close)
 	cfg := project.Config()
-	r := report{Scripts: len(scripts), Datastores: len(cfg.Names(provider.KindStore)), Topics: len(cfg.Names(provider.KindTopic)),
+	r := verdict{Scripts: len(scripts), Datastores: len(cfg.Names(provider.KindStore)), Topics: len(cfg.Names(provider.KindTopic)),
 		Credentials: len(cfg.Names(provider.KindCredential)), Diagnostics: cfg.Lint(diags)}
 	for _, script := range scripts {
 		text, shown, err := a.readScript(script)
@@ -87,7 +87,7 @@ func (a *app) validate(args []string, o validateFlags) error {
 		}
 	}
 	r.Valid = r.Errors == 0
-	if err := a.printReport(r, o); err != nil {
+	if err := a.printVerdict(r, o); err != nil {
 		return err
 	}
 	if !r.Valid || o.strict && r.Warnings > 0 {
@@ -96,7 +96,7 @@ func (a *app) validate(args []string, o validateFlags) error {
 	return nil
 }
 
-func (a *app) printReport(r report, o validateFlags) error {
+func (a *app) printVerdict(r verdict, o validateFlags) error {
 	switch {
 	case o.sarif:
 		return a.printJSON(sarifLog(a.w.Dir, r.Diagnostics))
@@ -131,7 +131,7 @@ func (a *app) printReport(r report, o validateFlags) error {
 }
 
 // findings counts what was found.
-func (r report) findings() string {
+func (r verdict) findings() string {
 	var parts []string
 	for _, x := range []struct {
 		n    int
