@@ -49,6 +49,7 @@ func TestStubsInPyright(t *testing.T) {
 	if err != nil || len(scripts) < 2 {
 		t.Fatalf("%v: %v", scripts, err)
 	}
+	scripts = slices.DeleteFunc(scripts, func(s string) bool { return strings.HasSuffix(s, "_test.star") }) // they use assert, a keyword of Python
 	for _, s := range scripts {
 		b, err := os.ReadFile(s)
 		if err != nil {
@@ -58,7 +59,7 @@ func TestStubsInPyright(t *testing.T) {
 	}
 	examples := 0
 	for i, f := range starlib.Functions() {
-		if f.Example != "" {
+		if f.Example != "" && !strings.HasPrefix(f.Name, "assert.") {
 			examples++
 			write(fmt.Sprintf("doc_%03d.py", i), "# "+f.Name+"\n"+f.Example+"\n")
 		}
