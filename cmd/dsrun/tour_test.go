@@ -14,6 +14,8 @@ import (
 
 var updateTour = flag.Bool("update", false, "write internal/docs/tour.md instead of comparing it")
 
+//go:generate go test -run ^TestTour$ . -args -update
+
 const tourPage = "../../internal/docs/tour.md"
 
 // chapter is a part of the tour: what is said, and what is typed on a terminal of its own. All of them share one project
