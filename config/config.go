@@ -65,8 +65,9 @@ type Decl struct {
 	Common  schema.Common
 	Range   hcl.Range // of the block's header
 
-	block *block
-	needs []schema.Ref // credentials that the options refer to
+	block  *block
+	fields *schema.Fields // bound to Options
+	needs  []schema.Ref   // credentials that the options refer to
 }
 
 // Ref returns the reference to the block.
@@ -100,6 +101,7 @@ type Config struct {
 	Env       string
 
 	src       *sources
+	blocks    []*block // all of them, after overrides
 	vars      map[string]*varDecl
 	locals    map[string]*attr
 	refs      *refs

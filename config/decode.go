@@ -83,7 +83,7 @@ func (e *evaluator) missing(b *block, f *schema.Field) {
 // attribute evaluates one attribute and stores its value.
 func (e *evaluator) attribute(b *block, a *attr, f *schema.Field, known map[string]bool) presence {
 	if f.Deprecated != "" {
-		e.add(warningAt(a.nameRange, "Deprecated argument", fmt.Sprintf("%q is deprecated. Use %s instead.", a.name, f.Deprecated)))
+		e.add(ruled(RuleDeprecatedArgument, a.nameRange, "Deprecated argument", fmt.Sprintf("%q is deprecated. Use %s instead.", a.name, f.Deprecated)))
 	}
 	v, ok := e.value(a, true)
 	if !ok {

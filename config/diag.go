@@ -11,7 +11,8 @@ import (
 
 // Diag is a diagnostic, ready to be shown: it holds no sensitive value and no control character.
 type Diag struct {
-	Severity string   `json:"severity"` // error or warning
+	Severity string   `json:"severity"` // error, warning or note
+	Rule     RuleID   `json:"rule,omitempty"`
 	Summary  string   `json:"summary"`
 	Detail   string   `json:"detail,omitempty"` // sentences; lines are parted by "\n"
 	File     string   `json:"file,omitempty"`
@@ -39,6 +40,12 @@ func (c *Config) Diags(diags hcl.Diagnostics) []Diag {
 		x := Diag{Severity: "error", Summary: fault.Printable(d.Summary), Detail: printableLines(d.Detail)}
 		if d.Severity == hcl.DiagWarning {
 			x.Severity = "warning"
+		}
+		if id, ok := d.Extra.(RuleID); ok {
+			x.Rule = id
+			if r, ok := LookupRule(id); ok {
+				x.Severity = r.Severity
+			}
 		}
 		if r := d.Subject; r != nil {
 			x.File = fault.Printable(r.Filename)

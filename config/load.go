@@ -35,6 +35,7 @@ func Load(files []File, o Options) (*Config, hcl.Diagnostics) {
 	c.refs = newRefs(o.Schemas.Labels)
 	c.learnSensitive(o.Schemas)
 	blocks := l.read(files)
+	c.blocks = blocks
 	for _, b := range blocks {
 		switch b.typ {
 		case "variable":
@@ -62,11 +63,10 @@ func Load(files []File, o Options) (*Config, hcl.Diagnostics) {
 		e.validate(v)
 	}
 	for _, d := range c.Decls {
-		var own *schema.Fields
-		d.Options, own, d.Common = e.declaration(d)
-		d.needs = needs(own)
+		d.Options, d.fields, d.Common = e.declaration(d)
+		d.needs = needs(d.fields)
 		if d.Body.Warning != "" {
-			e.add(warningAt(d.Range, "Discouraged kind", fmt.Sprintf("The %s %q: %s", labelWord(d.Kind), d.Type, sentence(d.Body.Warning))))
+			e.add(ruled(RuleDiscouragedKind, d.Range, "Discouraged kind", fmt.Sprintf("The %s %q: %s", labelWord(d.Kind), d.Type, sentence(d.Body.Warning))))
 		}
 	}
 	l.defaults(e)
@@ -241,7 +241,7 @@ func (e *evaluator) declaration(d *Decl) (schema.Fielder, *schema.Fields, schema
 	}
 	e.mustKnow(d.block, got, "default")
 	if c.Insecure {
-		e.add(warningAt(d.block.attrs["insecure"].nameRange, "Insecure connection", fmt.Sprintf("%s does not check the server's certificate: whoever sits on the way can read and change everything. Use ca_file instead.", d.block)))
+		e.add(ruled(RuleInsecureConnection, d.block.attrs["insecure"].nameRange, "Insecure connection", fmt.Sprintf("%s does not check the server's certificate: whoever sits on the way can read and change everything. Use ca_file instead.", d.block)))
 	}
 	return o, own, c
 }

@@ -27,10 +27,17 @@ func Render(w io.Writer, diags []Diag, width int, color bool) error {
 			b.WriteByte('\n')
 		}
 		hue := "1;31"
-		if d.Severity == "warning" {
+		switch d.Severity {
+		case "warning":
 			hue = "1;33"
+		case "note":
+			hue = "1;36"
 		}
-		fmt.Fprintf(&b, "%s %s\n", paint(hue, upperFirst(d.Severity)+":"), paint("1", d.Summary))
+		fmt.Fprintf(&b, "%s %s", paint(hue, upperFirst(d.Severity)+":"), paint("1", d.Summary))
+		if d.Rule != "" {
+			fmt.Fprintf(&b, " (%s)", d.Rule)
+		}
+		b.WriteByte('\n')
 		if d.File != "" {
 			fmt.Fprintf(&b, "\n  on %s", d.File)
 			if d.Line > 0 {

@@ -108,7 +108,11 @@ func (c *Config) tidy(diags hcl.Diagnostics, hide *hidden) hcl.Diagnostics {
 	for _, d := range diags {
 		x := *d
 		x.Summary, x.Detail = c.known.clean(hide.clean(d.Summary)), clip(c.known.clean(hide.clean(d.Detail)), maxDetail, false)
+		rule, ruled := d.Extra.(RuleID)
 		x.Expression, x.EvalContext, x.Extra = nil, nil, nil // they hold values
+		if ruled {
+			x.Extra = rule
+		}
 		k := key{x.Severity, x.Summary, x.Detail, hcl.Range{}}
 		if x.Subject != nil {
 			k.rng = *x.Subject

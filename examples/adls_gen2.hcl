@@ -17,7 +17,7 @@ datastore "adls_gen2" "lake" {
 }
 
 credential "azure" "key" {
-  account_key = env("AZURE_ACCOUNT_ACCESS_KEY")
+  account_key = env("AZURE_ACCOUNT_ACCESS_KEY") # dsrun:ignore account-key for accounts without identities
 }
 
 datastore "adls_gen2" "results" {

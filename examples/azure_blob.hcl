@@ -29,7 +29,7 @@ datastore "azure_blob" "open" {
 }
 
 credential "azure" "key" {
-  account_key = env("AZURE_ACCOUNT_ACCESS_KEY")
+  account_key = env("AZURE_ACCOUNT_ACCESS_KEY") # dsrun:ignore account-key for accounts without identities
 }
 
 datastore "azure_blob" "results" {

@@ -18,7 +18,7 @@ datastore "azure_files" "exports" {
 }
 
 credential "azure" "key" {
-  account_key = env("AZURE_ACCOUNT_ACCESS_KEY")
+  account_key = env("AZURE_ACCOUNT_ACCESS_KEY") # dsrun:ignore account-key for accounts without identities
 }
 
 datastore "azure_files" "results" {

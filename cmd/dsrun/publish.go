@@ -91,7 +91,7 @@ func (a *app) published(id string) error {
 	if a.g.json {
 		return a.printJSON(map[string]string{"id": id})
 	}
-	_, err := fmt.Fprintln(a.w.Stdout, id)
+	_, err := fmt.Fprintln(a.w.Stdout, a.name(id))
 	return err
 }
 

@@ -158,7 +158,7 @@ func (a *app) renderProblem(w io.Writer, p problem) {
 		fmt.Fprintf(w, "hint: %s\n", said(p.Hint))
 	}
 	if p.RequestID != "" {
-		fmt.Fprintf(w, "request id: %s\n", p.RequestID)
+		fmt.Fprintf(w, "request id: %s\n", said(p.RequestID))
 	}
 	guilty := true
 	for i := len(p.Frames) - 1; i >= 0; i-- {
@@ -191,7 +191,7 @@ func renderFrame(w io.Writer, f starlib.Frame, guilty bool) {
 	if guilty {
 		verb = "at"
 	}
-	fmt.Fprintf(w, "  %s %s:%d:%d", verb, f.File, f.Line, f.Col)
+	fmt.Fprintf(w, "  %s %s:%d:%d", verb, fault.Printable(f.File), f.Line, f.Col)
 	if f.Func != "" && f.Func != "<toplevel>" {
 		fmt.Fprintf(w, " in %s", f.Func)
 	}
@@ -236,9 +236,14 @@ func (a *app) renderDiags(diags []config.Diag) {
 	_ = config.Render(a.w.Stderr, diags, a.w.Width, a.color())
 }
 
-// color follows https://no-color.org.
-func (a *app) color() bool {
+// color reports whether what goes to standard error may have colors, by https://no-color.org.
+func (a *app) color() bool { return a.w.StderrTTY && a.colorWanted() }
+
+// outColor is color for standard output.
+func (a *app) outColor() bool { return a.w.StdoutTTY && a.colorWanted() }
+
+func (a *app) colorWanted() bool {
 	no, _ := a.w.LookupEnv("NO_COLOR")
 	termName, _ := a.w.LookupEnv("TERM")
-	return a.w.StderrTTY && no == "" && termName != "dumb"
+	return no == "" && termName != "dumb"
 }

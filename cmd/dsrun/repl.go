@@ -180,7 +180,7 @@ func (p *prompt) save(name string) error {
 	if err := p.a.writeNew(p.a.abs(name), []byte(text)); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.a.w.Stderr, "%d statements written to %s\n", len(p.done), name)
+	fmt.Fprintf(p.a.w.Stderr, "%d statements written to %s\n", len(p.done), fault.Printable(name))
 	return nil
 }
 
@@ -198,6 +198,9 @@ func (p *prompt) interruptible(ctx context.Context, fn func(context.Context) err
 	stop := func(s os.Signal) bool {
 		if s != os.Interrupt {
 			return false
+		}
+		if p.tty {
+			_, _ = io.WriteString(p.a.w.Stderr, "\n") // behind the ^C that the terminal shows
 		}
 		cancel(errInterrupted)
 		return true

@@ -247,9 +247,9 @@ func (v *scriptValue) Set(s string) error {
 func (a *app) scriptHelp(shown string, p *starlib.Program) error {
 	var b strings.Builder
 	if doc := strings.TrimSpace(p.Doc()); doc != "" {
-		b.WriteString(doc + "\n\n")
+		b.WriteString(printableText(doc) + "\n\n")
 	}
-	fmt.Fprintf(&b, "Usage:\n  dsrun run %s", shown)
+	fmt.Fprintf(&b, "Usage:\n  dsrun run %s", fault.Printable(shown))
 	if len(p.Params()) > 0 {
 		b.WriteString(" [flags]\n\nFlags of the script:\n")
 		for _, q := range p.Params() {
@@ -257,7 +257,7 @@ func (a *app) scriptHelp(shown string, p *starlib.Program) error {
 			if q.Required {
 				note = "required"
 			}
-			fmt.Fprintf(&b, "  %-28s %s\n", "--"+flagName(q.Name)+" "+strings.ToUpper(q.Type), note)
+			fmt.Fprintf(&b, "  %-28s %s\n", "--"+flagName(q.Name)+" "+strings.ToUpper(q.Type), fault.Printable(note))
 		}
 	} else {
 		b.WriteString("\n\nThe script takes no flags.\n")

@@ -11,16 +11,28 @@ import (
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/providers"
 	"github.com/dsrun/dsrun/internal/spell"
+	"github.com/dsrun/dsrun/starlib"
 )
 
 func (a *app) schemaCmd() *cobra.Command {
-	return &cobra.Command{
+	stubs := false
+	cmd := &cobra.Command{
 		Use: "schema [BLOCK [KIND]]", Short: "Print what configuration files can say",
-		Long:    "Print the kinds of blocks, or the attributes of one kind. With --json and no argument, print the JSON Schema of the whole configuration language (for *.dsrun.hcl.json files and editors).",
-		Example: "  dsrun schema\n  dsrun schema datastore local\n  dsrun schema --json > dsrun.schema.json",
+		Long: `Print the kinds of blocks, or the attributes of one kind. With --json and no argument, print the JSON Schema of the whole
+configuration language (for *.dsrun.hcl.json files and editors). With --stubs, print what scripts can call, as Python stubs
+for editors: in a file named __builtins__.pyi at the top of the project, Pyright and Pylance know every name.`,
+		Example: "  dsrun schema\n  dsrun schema datastore local\n  dsrun schema --json > dsrun.schema.json\n  dsrun schema --stubs > __builtins__.pyi",
 		Args:    cobra.MaximumNArgs(2),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.schema(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if stubs {
+				_, err := io.WriteString(a.w.Stdout, starlib.Stubs())
+				return err
+			}
+			return a.schema(cmd, args)
+		},
 	}
+	cmd.Flags().BoolVar(&stubs, "stubs", false, "print Python stubs of what scripts can call")
+	return cmd
 }
 
 func (a *app) schema(cmd *cobra.Command, args []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"os/signal"
@@ -30,6 +31,7 @@ type World struct {
 	StdoutTTY      bool
 	StderrTTY      bool
 	Width          int // columns of the terminal; 80 where there is none
+	Height         int // its lines; 0 where there is none
 	Clock          clock.Clock
 	Providers      func() *provider.Registry // the kinds that there are
 	// OpenRoot opens a folder; nothing outside of it can be reached through the result.
@@ -38,6 +40,8 @@ type World struct {
 	RealPath func(path string) (string, error)
 	// SoftMemoryLimit tells the collector how large the process is meant to become, in bytes.
 	SoftMemoryLimit func(bytes int64)
+	// Page shows a text with the person's pager; nil: there is none. An error means that nothing was shown.
+	Page func(ctx context.Context, text string) error
 	// Signals delivers interrupts; Kill ends the process at once with a code.
 	Signals <-chan os.Signal
 	Kill    func(code int)
@@ -63,8 +67,8 @@ func realWorld() *World {
 		SoftMemoryLimit: func(n int64) { debug.SetMemoryLimit(n) }, Signals: signals, Kill: os.Exit,
 	}
 	if w.StdoutTTY {
-		if cols, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && cols > 0 {
-			w.Width = cols
+		if cols, lines, err := term.GetSize(int(os.Stdout.Fd())); err == nil && cols > 0 {
+			w.Width, w.Height, w.Page = cols, lines, pager
 		}
 	}
 	w.StateDir = stateDir(w.LookupEnv)

@@ -9,7 +9,7 @@ import (
 // floors are the packages of each floor. A package belongs to the longest path that it is within; "=" means the package
 // alone. Imports run downward.
 var floors = [][]string{
-	0: {"config/schema", "engine/rows", "engine/fault", "engine/secret", "engine/clock", "internal/spell"},
+	0: {"config/schema", "engine/rows", "engine/fault", "engine/secret", "engine/clock", "internal/spell", "internal/markdown"},
 	1: {"engine/store", "engine/event", "engine/sqldb", "engine/format", "engine/credential", "engine/state", "engine/retry", "engine/httpclient"},
 	2: {"config", "starlib", "engine/provider"},
 	3: {"engine/providers"},
@@ -68,7 +68,7 @@ type library struct {
 }
 
 var (
-	anywhere  = []string{"config", "starlib", "engine", "cmd", "internal/spell"}
+	anywhere  = []string{"config", "starlib", "engine", "cmd", "internal/spell", "internal/markdown"}
 	providers = []string{"engine/providers"}
 )
 
@@ -93,6 +93,7 @@ var libraries = []library{
 	{"golang.org/x/sync", anywhere, true},
 	{"golang.org/x/sys", anywhere, true},
 	{"golang.org/x/text", anywhere, true},
+	{"github.com/rogpeppe/go-internal/diff", []string{"cmd"}, true},
 	// for tests and suites
 	{"github.com/google/go-cmp", suites, true},
 	{"github.com/rogpeppe/go-internal", suites, true},
@@ -119,7 +120,7 @@ var libraries = []library{
 var suites = []string{"engine/store/storetest", "engine/event/eventtest", "engine/sqldb/sqldbtest", "engine/provider/providertest"}
 
 // Where a process may be started.
-var execPlaces = []string{"engine/secret"}
+var execPlaces = []string{"engine/secret", "cmd/dsrun/pager.go"}
 
 // The process: its arguments, environment, streams, end, user and working folder.
 //
@@ -129,7 +130,7 @@ var processNames = []string{"os.Args", "os.Environ", "os.Getenv", "os.LookupEnv"
 	"fmt.Print", "fmt.Printf", "fmt.Println", "fmt.Scan", "fmt.Scanf", "fmt.Scanln", "syscall.Getenv", "syscall.Environ", "syscall.Exit",
 	"syscall.Stdin", "syscall.Stdout", "syscall.Stderr", "signal.Notify", "signal.NotifyContext"}
 
-var processPlaces = []string{"cmd/dsrun/world.go"}
+var processPlaces = []string{"cmd/dsrun/world.go", "cmd/dsrun/pager.go"}
 
 // Functions that reach files by paths of the process instead of through an os.Root that somebody was given.
 var fileNames = prefixed("os.", "Open", "OpenFile", "OpenRoot", "OpenInRoot", "Create", "CreateTemp", "MkdirTemp", "Mkdir", "MkdirAll", "ReadFile", "WriteFile",

@@ -47,13 +47,7 @@ func PythonModule(t testing.TB, module string) string {
 
 // find looks in the testbed's folder of programs, then on PATH.
 func find(name string) (string, error) {
-	dir := os.Getenv("DSRUN_TESTBED_BIN")
-	if dir == "" {
-		if root, err := moduleRoot(); err == nil {
-			dir = filepath.Join(root, ".cache", "testbed", "bin")
-		}
-	}
-	if dir != "" {
+	if dir := programs(); dir != "" {
 		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
 			return path, nil
 		}
@@ -63,6 +57,18 @@ func find(name string) (string, error) {
 		return "", fmt.Errorf("no program %s in the testbed's folder or on PATH; make testbed installs it where it can", name)
 	}
 	return path, nil
+}
+
+// programs is the testbed's folder of programs, "" when there is none.
+func programs() string {
+	if dir := os.Getenv("DSRUN_TESTBED_BIN"); dir != "" {
+		return dir
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(root, ".cache", "testbed", "bin")
 }
 
 // moduleRoot returns the nearest folder with a go.mod at or above the working folder.
@@ -99,4 +105,32 @@ func note(line string) {
 func lastLine(b []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])
+}
+
+// File returns the path of a file of the testbed that is no program, or skips the test.
+func File(t testing.TB, name string) string {
+	t.Helper()
+	dir := programs()
+	if dir == "" {
+		Missing(t, name, "the testbed has no folder")
+	}
+	path := filepath.Join(dir, "..", "files", name)
+	if _, err := os.Stat(path); err != nil {
+		Missing(t, name, "not in the testbed's folder; make testbed installs it where it can")
+	}
+	return path
+}
+
+// NodeModules returns the folder for NODE_PATH that holds a package of npm, or skips the test.
+func NodeModules(t testing.TB, pkg string) string {
+	t.Helper()
+	dir := filepath.Join(programs(), "..", "npm", pkg, "node_modules")
+	if _, err := os.Stat(filepath.Join(dir, pkg)); err != nil {
+		Missing(t, pkg, "not in the testbed's folder; make testbed installs it where it can")
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return abs
 }
