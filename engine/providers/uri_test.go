@@ -40,6 +40,17 @@ var uriRows = []uriRow{
 	{"s3", "s3n://my-bucket", "bucket=my-bucket", `bucket = "my-bucket"`, "", false},
 	{"s3", "s3://my-bucket/x", "bucket=my-bucket", `bucket = "my-bucket"` + "\n" + `endpoint = "https://minio.example.com"`, "x", true},
 
+	{"gcs", "gs://my_bucket.example/a//b?c#d%41", "bucket=my_bucket.example", `bucket = "my_bucket.example"`, "a//b?c#d%41", true},
+	{"gcs", "GS://my-bucket", "bucket=my-bucket", `bucket = "my-bucket"`, "", false},
+
+	{"databricks", "dbfs:/Volumes/main/default/raw/a b?c", "path=/Volumes/main/default/raw", `path = "/Volumes/main/default/raw"` + "\n" + `host = "https://dbc-a1b2345c-d6e7.cloud.databricks.com"`, "a b?c", true},
+	{"databricks", "dbfs:/Volumes/main/default/raw/in/a", "path=/Volumes/main/default/raw", `path = "/Volumes/main/default/raw/in/"` + "\n" + `host = "https://dbc-a1b2345c-d6e7.cloud.databricks.com"`, "a", true},
+	{"databricks", "dbfs:/data/a/b", "path=dbfs:/data", `path = "dbfs:/data"` + "\n" + `host = "https://dbc-a1b2345c-d6e7.cloud.databricks.com"`, "a/b", true},
+	{"databricks", "DBFS:/a", "path=dbfs:/", `path = "dbfs:/"` + "\n" + `host = "https://dbc-a1b2345c-d6e7.cloud.databricks.com"`, "a", false},
+
+	{"alipan", "alipan:///data/a b", "root=/data", "", "data/a b", true},
+	{"alipan", "alipan:///data/a", "root=/data", `root = "/data"`, "a", true},
+
 	{"azure_blob", "azure://raw/a/b.csv", "account= container=raw", `account = "lake"` + "\n" + `container = "raw"`, "a/b.csv", true},
 	{"azure_blob", "azure://$web/index.html", "account= container=$web", `account = "lake"` + "\n" + `container = "$web"`, "index.html", true},
 	{"azure_blob", "azure://lake.blob.core.windows.net/raw/a%41/b?c", "account=lake container=raw", `account = "lake"` + "\n" + `container = "raw"`, "a%41/b?c", false},
@@ -276,6 +287,11 @@ func TestWrongURIs(t *testing.T) {
 		{"azure_files", "https://lake.file.core.windows.net/raw/a?sv=1&sig=canary", "", "credential"},
 		{"adls_gen2", "https://lake.dfs.core.windows.net/raw/a?sv=1&sig=canary", "", "credential"},
 		{"oci", "oci://a b/x", "", "oci://BUCKET@NAMESPACE/KEY"},
+		{"gcs", "gs://storage.googleapis.com:443/b/x", "", "gs://BUCKET/KEY"},
+		{"gcs", "gs:///x", "", "gs://BUCKET/KEY"},
+		{"databricks", "dbfs://data/x", "", "dbfs:/PATH"},
+		{"databricks", "dbfs:/Volumes/main/x", "", "dbfs:/Volumes/CATALOG/SCHEMA/VOLUME/PATH"},
+		{"alipan", "alipan://data/x", "", "alipan:///PATH"},
 		{"sftp", "sftp://ann:canary@h/x", "", "credential"},
 		{"sftp", "sftp://ann@h/x?canary", "", "%3F"},
 		{"sftp", "sftp:///x", "", "sftp://HOST/PATH"},
@@ -308,6 +324,7 @@ func TestForeignURIs(t *testing.T) {
 		{"adls_gen2", "account = \"lake\"\nfilesystem = \"raw\"", "abfss://raw@other.dfs.core.windows.net/a"}, {"adls_gen2", "account = \"lake\"\nfilesystem = \"raw\"", "abfss://raw@lake.dfs.example.com/a"},
 		{"azure_files", "account = \"lake\"\nshare = \"raw\"", "https://lake.file.core.windows.net/raw2/a"}, {"azure_files", "account = \"lake\"\nshare = \"raw\"", "https://lake.file.core.windows.net/raw?sig=x"},
 		{"adls_gen1", "account = \"lake\"\nroot = \"/data\"", "adl://lake.azuredatalakestore.net/data2/a"}, {"adls_gen1", "account = \"lake\"", "adl://other.azuredatalakestore.net/a"},
+		{"gcs", `bucket = "raw"`, "gs://raw2/a"}, {"databricks", "path = \"/Volumes/m/d/raw\"\nhost = \"https://h.cloud.databricks.com\"", "dbfs:/Volumes/m/d/raw2/a"}, {"databricks", "path = \"dbfs:/data\"\nhost = \"https://h.cloud.databricks.com\"", "dbfs:/Volumes/data/a"}, {"alipan", `root = "/data"`, "alipan:///data2/a"},
 		{"oci", "bucket = \"raw\"\nnamespace = \"ns\"", "oci://raw@other/a"}, {"oci", "bucket = \"raw\"", "oci://raw2/a"},
 		{"webhdfs", "endpoint = \"http://nn:9870\"\nroot = \"/data\"", "webhdfs://nn:9870/data2/a"}, {"webhdfs", "endpoint = \"http://nn:9870\"", "webhdfs://nn:9871/a"}, {"webhdfs", "endpoint = \"http://nn:9870\"", "swebhdfs://nn:9870/a"}, {"webhdfs", "endpoint = \"http://nn:9870\"", "hdfs://other/a"},
 		{"sftp", "host = \"h\"", "sftp://h:2222/a"}, {"sftp", "host = \"h\"\nroot = \"/data\"", "sftp://h/data2/a"}, {"sftp", "host = \"h\"", "sftp://h2/a"},

@@ -86,7 +86,8 @@ func (o *Options) Fields(f *schema.Fields) {
 
 // Provider returns the datastore kind "alipan".
 func Provider() provider.Provider {
-	return provider.Store("alipan", "Files of a drive at Alipan (Aliyun Drive).", Open).With(alipanauth.Family)
+	p := provider.Store("alipan", "Files of a drive at Alipan (Aliyun Drive).", Open).With(alipanauth.Family)
+	return provider.Addressed(p, addressing, (*Options).holds)
 }
 
 // Driver is an open folder of a drive. It implements store.Driver, DirOpener, Multiparter, Copier, Locator and Checker.

@@ -73,7 +73,8 @@ func (o *Options) Fields(f *schema.Fields) {
 
 // Provider returns the datastore kind "databricks".
 func Provider() provider.Provider {
-	return provider.Store("databricks", "Files of a Databricks workspace, in volumes of Unity Catalog or in DBFS.", Open).With(databricksauth.Family)
+	p := provider.Store("databricks", "Files of a Databricks workspace, in volumes of Unity Catalog or in DBFS.", Open).With(databricksauth.Family)
+	return provider.Addressed(p, addressing, (*Options).holds)
 }
 
 // client is what both kinds of files need of the workspace.

@@ -112,12 +112,12 @@ type OpenXML func(ctx context.Context, env provider.Env, o *Options) (store.Driv
 
 // Provider returns the datastore kind "gcs". With an HMAC key its stores are opened by xml.
 func Provider(xml OpenXML) provider.Provider {
-	return provider.Store("gcs", "Objects in a bucket of Google Cloud Storage.", func(ctx context.Context, env provider.Env, o *Options) (store.Driver, error) {
+	return provider.Addressed(provider.Store("gcs", "Objects in a bucket of Google Cloud Storage.", func(ctx context.Context, env provider.Env, o *Options) (store.Driver, error) {
 		if env.Credential != nil && gcpauth.HMAC(env.Credential) {
 			return openXML(ctx, env, o, xml)
 		}
 		return Open(ctx, env, o)
-	}).With(gcpauth.Family)
+	}).With(gcpauth.Family), addressing, (*Options).holds)
 }
 
 // openXML hands over to the driver of the XML API what that API has.
