@@ -1,13 +1,18 @@
 package engine_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/dsrun/dsrun/config"
+	"github.com/dsrun/dsrun/config/schema"
 	"github.com/dsrun/dsrun/engine"
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/providers"
+	"github.com/dsrun/dsrun/engine/providers/memory"
+	"github.com/dsrun/dsrun/engine/store"
 )
 
 // project loads a configuration. Of the environment only HERE is set.
@@ -84,7 +89,7 @@ datastore "local" "dbfs" {
 		"s3://bkt/in/x":          "inner:x",
 		"s3://bkt/in/deep/x/":    "deep:x/",
 		"s3://bkt/in/**/*.csv":   "inner:**/*.csv",
-		"s3a://bkt/in/x":           "inner:x",
+		"s3a://bkt/in/x":         "inner:x",
 		"s3://there/x":           "late:x",
 		"memory://mem/a/b":       "mem:a/b",
 		"webhdfs://nn:9870/x":    "tree:x",
@@ -195,6 +200,51 @@ func TestWrongURI(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(text, want) || strings.Contains(text, "canary") {
 			t.Errorf("%s: %s, want %q", uri, text, want)
+		}
+	}
+}
+
+// volume is a kind whose addresses have one slash, as those of Databricks.
+type volume struct{ Path string }
+
+func (o *volume) Fields(f *schema.Fields) {
+	f.String(&o.Path, "path", "Path of the volume.").Required().Eg(`"/Volumes/a"`)
+}
+
+func (o *volume) holds(uri string) (string, bool, error) {
+	_, path, _ := strings.Cut(uri, ":")
+	key, ok := provider.Below(path, o.Path)
+	return key, ok, nil
+}
+
+func volumes() provider.Provider {
+	return provider.Addressed(provider.Store("volume", "Files of a volume.", func(_ context.Context, env provider.Env, _ *volume) (store.Driver, error) {
+		return memory.New(env.Name, 1<<20, nil), nil
+	}), provider.Addressing{Prefixes: []string{"dbfs:/"}, Form: "dbfs:/PATH", Parse: func(uri string) (provider.Address, bool, error) {
+		_, path, _ := strings.Cut(uri, ":")
+		return provider.Address{Attrs: []provider.Attr{{Name: "path", Value: path}}}, true, nil
+	}}, (*volume).holds)
+}
+
+// A kind may read addresses without "//". A datastore of the scheme's name comes first.
+func TestOpaqueURI(t *testing.T) {
+	for src, want := range map[string]string{"datastore \"volume\" \"v\" {\n  path = \"/Volumes/a\"\n}\n": "v:b/c", "datastore \"volume\" \"dbfs\" {\n  path = \"/Volumes/a\"\n}\n": ""} {
+		eng := engine.New(engine.Options{Providers: provider.NewRegistry(volumes())})
+		p, diags := eng.Load(engine.Source{Dir: t.TempDir(), Files: []config.File{engine.File("dsrun.hcl", t.TempDir(), src)}})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		defer p.Close()
+		for _, uri := range []string{"dbfs:/Volumes/a/b/c", "DBFS:/Volumes/a/b/c"} {
+			if is := p.IsURI(uri); is != (want != "" || uri[0] == 'D') {
+				t.Errorf("%s with %s: a URI: %v", uri, src, is)
+			}
+			if s, path, err := p.StoreOfURI(t.Context(), uri); want != "" && (err != nil || s.Name()+":"+path != want) {
+				t.Errorf("%s: %v, %q, %v", uri, s, path, err)
+			}
+		}
+		if p.IsURI("v:x") || p.IsURI("dbfs") {
+			t.Error("a name is taken for a URI")
 		}
 	}
 }

@@ -71,7 +71,7 @@ func TestReadFaults(t *testing.T) {
 			"chunked and cut":      {faults.CutChunked(1 << 20), []fault.Code{fault.Unavailable}},
 			"chunked, clean end":   {faults.CleanEnd(1 << 20), []fault.Code{fault.Unavailable}},
 			"a flipped bit":        {faults.Flip(1<<20 + 5), []fault.Code{fault.DataLoss}},
-			"gzip unasked":         {faults.Gzip(), []fault.Code{fault.DataLoss}},
+			"called gzip":          {faults.SetHeaders(func(h http.Header) { h.Set("Content-Encoding", "gzip") }), []fault.Code{fault.DataLoss}},
 			"a web page":           {faults.Portal(), []fault.Code{fault.Unavailable, fault.DataLoss}},
 			"nothing":              {faults.Empty(), []fault.Code{fault.Unavailable, fault.DataLoss}},
 			"half":                 {faults.Edit(func(b []byte) []byte { return b[:len(b)/2] }), []fault.Code{fault.DataLoss}},
