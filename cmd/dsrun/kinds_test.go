@@ -22,6 +22,7 @@ import (
 	"github.com/dsrun/dsrun/internal/testbed"
 	"github.com/dsrun/dsrun/internal/testbed/adls"
 	"github.com/dsrun/dsrun/internal/testbed/azurefiles"
+	"github.com/dsrun/dsrun/internal/testbed/gcs"
 	"github.com/dsrun/dsrun/internal/testbed/oci"
 )
 
@@ -51,6 +52,26 @@ datastore "s3" "work" {
   credential           = credential.aws.login
   create_if_not_exists = true
 }`, s.AccessKeyID, s.Region, s.Endpoint), map[string]string{"SECRET": s.SecretAccessKey}}
+	},
+	"gcs": func(t *testing.T, _ string) kindPlace {
+		front, err := gcs.New(testbed.FakeGCS(t).URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(front.Close)
+		const token = "ya29.example-token"
+		front.Allow(token)
+		return kindPlace{fmt.Sprintf(`
+credential "gcp" "login" {
+  access_token = env("SECRET")
+}
+datastore "gcs" "work" {
+  bucket               = "work"
+  project              = "example"
+  endpoint             = %q
+  credential           = credential.gcp.login
+  create_if_not_exists = true
+}`, serve(t, front)), map[string]string{"SECRET": token}}
 	},
 	"azure_blob": func(t *testing.T, _ string) kindPlace {
 		a := testbed.Azurite(t)

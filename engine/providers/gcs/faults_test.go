@@ -25,7 +25,7 @@ func broken(t *testing.T, n int) (*Driver, *faults.Server, *front.Front, []byte)
 	t.Helper()
 	k := newFront(t)
 	f := faults.New(t, k)
-	d := openWith(t, env(client(t, httpclient.Options{StallTimeout: 3 * time.Second, IdleTimeout: 3 * time.Second}), bearer(goodToken)), Options{Bucket: bucket(t, k), Endpoint: f.URL})
+	d := openWith(t, env(client(t, httpclient.Options{StallTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second}), bearer(goodToken)), Options{Bucket: bucket(t, k), Endpoint: f.URL})
 	t.Cleanup(func() { d.Close() })
 	content := make([]byte, n)
 	for i := range content {
