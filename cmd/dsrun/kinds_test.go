@@ -22,6 +22,7 @@ import (
 	"github.com/dsrun/dsrun/internal/testbed"
 	"github.com/dsrun/dsrun/internal/testbed/adls"
 	"github.com/dsrun/dsrun/internal/testbed/azurefiles"
+	"github.com/dsrun/dsrun/internal/testbed/databricks"
 	"github.com/dsrun/dsrun/internal/testbed/gcs"
 	"github.com/dsrun/dsrun/internal/testbed/oci"
 )
@@ -127,6 +128,8 @@ datastore "sftp" "work" {
   credential = credential.sftp.login
 }`, s.User, s.KnownHosts, s.Port, t.TempDir())}
 	},
+	"databricks":          databricksPlace("/Volumes/main/default/vol/work"),
+	"databricks, of DBFS": databricksPlace("dbfs:/work"),
 	"webhdfs": func(t *testing.T, _ string) kindPlace {
 		s := testbed.WebHDFS(t)
 		return kindPlace{hcl: fmt.Sprintf(`
@@ -181,6 +184,24 @@ datastore %q "work" {
   credential           = credential.azure.login
   create_if_not_exists = true
 }`, kind, account, container, container, endpoint), map[string]string{"SECRET": key}}
+}
+
+func databricksPlace(path string) func(t *testing.T, _ string) kindPlace {
+	return func(t *testing.T, _ string) kindPlace {
+		const token = "dapi0123456789abcdef0123456789abcdef"
+		s := databricks.New()
+		s.Allow(token)
+		s.StorageURL = serve(t, s.Storage())
+		return kindPlace{fmt.Sprintf(`
+credential "databricks" "login" {
+  host  = %q
+  token = env("SECRET")
+}
+datastore "databricks" "work" {
+  path       = %q
+  credential = credential.databricks.login
+}`, serve(t, s), path), map[string]string{"SECRET": token}}
+	}
 }
 
 func serve(t *testing.T, h http.Handler) string {

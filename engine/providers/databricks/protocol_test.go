@@ -105,7 +105,7 @@ func TestWhoGetsTheToken(t *testing.T) {
 
 // A workspace without URLs of storage, and storage that refuses this network, get the file in one request.
 func TestFallBack(t *testing.T) {
-	content := bytes.Repeat([]byte("0123456789abcdef"), 20<<20/16)
+	content := bytes.Repeat([]byte("0123456789abcdef"), 17<<20/16)
 	for what, set := range map[string]func(f *fake.Server){
 		"not enabled":           func(f *fake.Server) { f.NoURLs = "FILES_API_API_IS_NOT_ENABLED" },
 		"network zone":          func(f *fake.Server) { f.NoURLs = "FILES_API_REQUESTER_NETWORK_ZONE_UNKNOWN" },
@@ -118,7 +118,11 @@ func TestFallBack(t *testing.T) {
 			d.storage.Add(faults.Rule{Fault: faults.ResetHead()})
 		}
 		s := store.New("s", "databricks", d.Driver, store.Options{})
-		for i, body := range []store.Body{store.BytesBody(content), store.ReaderBody(bytes.NewReader(content), int64(len(content))), store.ReaderBody(bytes.NewReader(content), -1)} {
+		bodies := []store.Body{store.BytesBody(content)}
+		if what == "firewall" {
+			bodies = append(bodies, store.ReaderBody(bytes.NewReader(content), int64(len(content))), store.ReaderBody(bytes.NewReader(content), -1))
+		}
+		for i, body := range bodies {
 			if e, err := s.Put(t.Context(), "large", body, store.WriteOptions{Overwrite: true}); err != nil || e.Size != int64(len(content)) {
 				t.Errorf("%s, body %d: %+v, %v", what, i, e, err)
 			}
