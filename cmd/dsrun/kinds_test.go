@@ -20,6 +20,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers"
 	"github.com/dsrun/dsrun/internal/testbed"
 	"github.com/dsrun/dsrun/internal/testbed/adls"
+	"github.com/dsrun/dsrun/internal/testbed/alipan"
 	"github.com/dsrun/dsrun/internal/testbed/azurefiles"
 	"github.com/dsrun/dsrun/internal/testbed/oci"
 )
@@ -103,6 +104,20 @@ datastore "sftp" "work" {
   root       = %q
   credential = credential.sftp.login
 }`, s.User, s.KnownHosts, s.Port, t.TempDir())}
+	},
+	"alipan": func(t *testing.T, _ string) kindPlace {
+		s := alipan.New()
+		return kindPlace{fmt.Sprintf(`
+credential "alipan" "login" {
+  client_id     = %q
+  client_secret = env("SECRET")
+  refresh_token = env("TOKEN")
+  endpoint      = %q
+}
+datastore "alipan" "work" {
+  root       = "/work"
+  credential = credential.alipan.login
+}`, alipan.ClientID, serve(t, s)), map[string]string{"SECRET": alipan.ClientSecret, "TOKEN": s.OpenToken()}}
 	},
 	"webhdfs": func(t *testing.T, _ string) kindPlace {
 		s := testbed.WebHDFS(t)
