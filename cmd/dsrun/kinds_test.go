@@ -21,6 +21,7 @@ import (
 	"github.com/dsrun/dsrun/engine/providers"
 	"github.com/dsrun/dsrun/internal/testbed"
 	"github.com/dsrun/dsrun/internal/testbed/adls"
+	"github.com/dsrun/dsrun/internal/testbed/alipan"
 	"github.com/dsrun/dsrun/internal/testbed/azurefiles"
 	"github.com/dsrun/dsrun/internal/testbed/databricks"
 	"github.com/dsrun/dsrun/internal/testbed/gcs"
@@ -130,6 +131,20 @@ datastore "sftp" "work" {
 	},
 	"databricks":          databricksPlace("/Volumes/main/default/vol/work"),
 	"databricks, of DBFS": databricksPlace("dbfs:/work"),
+	"alipan": func(t *testing.T, _ string) kindPlace {
+		s := alipan.New()
+		return kindPlace{fmt.Sprintf(`
+credential "alipan" "login" {
+  client_id     = %q
+  client_secret = env("SECRET")
+  refresh_token = env("TOKEN")
+  endpoint      = %q
+}
+datastore "alipan" "work" {
+  root       = "/work"
+  credential = credential.alipan.login
+}`, alipan.ClientID, serve(t, s)), map[string]string{"SECRET": alipan.ClientSecret, "TOKEN": s.OpenToken()}}
+	},
 	"webhdfs": func(t *testing.T, _ string) kindPlace {
 		s := testbed.WebHDFS(t)
 		return kindPlace{hcl: fmt.Sprintf(`

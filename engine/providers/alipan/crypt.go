@@ -30,7 +30,8 @@ type crypt struct {
 const maxHeads = 50_000
 
 // newCrypt returns how the options, or the environment of a credential that is ambient, want files encrypted; nil for not
-// at all. The environment's are those of MosaicML's streaming, where a type alone, or a password alone, encrypts nothing.
+// at all. The environment's names are those of MosaicML's streaming. A type alone there encrypts nothing, as with it; a
+// password alone decrypts, and where it would go on to write plain files, writing is refused.
 func newCrypt(o *Options, cred alipanauth.Source, r *secret.Redactor) (*crypt, error) {
 	password, name := o.EncryptPassword.Reveal(), o.EncryptType
 	if password == "" && name == "" {

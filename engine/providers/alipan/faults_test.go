@@ -26,7 +26,7 @@ func broken(t *testing.T, n int, o Options) (*Driver, *faults.Server, []byte) {
 	t.Helper()
 	k := fake.New()
 	f := faults.New(t, k)
-	c := client(t, httpclient.Options{StallTimeout: 3 * time.Second, IdleTimeout: 3 * time.Second})
+	c := client(t, httpclient.Options{StallTimeout: 5 * time.Second, IdleTimeout: 5 * time.Second})
 	d := openWith(t, env(c, login(t, k, c, "refresh_token", f.URL, clock.Real)), o)
 	t.Cleanup(func() { d.Close() })
 	content := make([]byte, n)
