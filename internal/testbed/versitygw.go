@@ -48,7 +48,7 @@ func versityGW(t testing.TB, tls bool) *AWS {
 			if !tls {
 				return nil
 			}
-			cert, key, err := certificate()
+			cert, key, err := Certificate()
 			if err != nil {
 				return err
 			}
@@ -74,8 +74,8 @@ func versityGW(t testing.TB, tls bool) *AWS {
 	return a
 }
 
-// certificate makes a certificate for 127.0.0.1 and localhost that is its own authority, and its key, as PEM.
-func certificate() (cert, key []byte, _ error) {
+// Certificate makes a certificate for 127.0.0.1 and localhost that is its own authority, and its key, as PEM.
+func Certificate() (cert, key []byte, _ error) {
 	priv, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
