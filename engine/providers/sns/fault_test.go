@@ -143,7 +143,7 @@ func TestCheck(t *testing.T) {
 		}
 		return event.Event{Type: "x", Data: data(100_000)}, nil
 	}, nil)
-	if n != 10 || err != nil || f.Sends() != 5 {
+	if n != 10 || err != nil || f.Sends() < 5 || len(f.Got()) != 10 { // two fit a request; of which the fake refuses what is too long
 		t.Errorf("%d, %v, in %d requests", n, err, f.Sends())
 	}
 	f.Most = 1 << 20

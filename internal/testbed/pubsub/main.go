@@ -37,10 +37,6 @@ func main() {
 
 func run(listen, token string) error {
 	ps := pstest.NewServer()
-	l, err := net.Listen("tcp", listen)
-	if err != nil {
-		return err
-	}
 	admin, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -49,6 +45,10 @@ func run(listen, token string) error {
 		return err
 	}
 	if err := os.Rename("admin.tmp", "admin.addr"); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", listen) // last: who can connect finds the rest
+	if err != nil {
 		return err
 	}
 	http.HandleFunc("GET /messages", func(w http.ResponseWriter, r *http.Request) {
