@@ -33,10 +33,11 @@ type Message struct {
 	DataContentType string // application/json
 	Data            []byte // JSON
 	Attributes      map[string]string
-	OrderingKey     string
+	OrderingKey     string // "" means that the driver takes its own, where the bus has such a thing
 }
 
-// Limits bound one call of Publish. Zero fields do not bind.
+// Limits bound one call of Publish. Zero fields do not bind. A bus that sets its own bounds may tell them when Check asks:
+// before, Limits are those that no bus of the kind exceeds.
 type Limits struct {
 	Batch        int   // messages
 	BatchBytes   int64 // sum of Size over the batch

@@ -17,12 +17,12 @@ import (
 //
 // An event is in the spool before it is sent and leaves it after the bus has accepted or refused it for good. So a process
 // that dies at any point loses none that Publish returned for, and may send one twice, under the same id. What stays is
-// sent by the next run that opens the topic, or by Flush.
+// sent when the bus is back: by this process before its next event, by the next run that opens the topic, or by Flush.
 type outbox struct {
 	spool *state.Spool
 	// gate lets sends run together and a drain alone: what a drain finds in the spool nobody else is sending.
 	gate    *semaphore.Weighted
-	drained atomic.Bool  // what earlier processes left was sent, or tried
+	drained atomic.Bool  // nothing older waits that was not tried: of earlier processes, or of an outage in this one
 	kept    atomic.Int64 // events of this process that stay in the spool
 	hold    atomic.Int64 // until when nothing is sent, Unix nanoseconds
 }
@@ -80,7 +80,7 @@ func (t *Topic) sendKept(ctx context.Context, batch []Message, limits Limits) []
 		}
 		return errs
 	}
-	if !b.drained.Load() { // what is older goes first
+	if !b.drained.Load() && !t.held() { // what is older goes first
 		if err := t.drain(ctx, limits); err != nil && ctx.Err() != nil {
 			return all(err)
 		}
@@ -144,6 +144,7 @@ func (t *Topic) held() bool { return t.o.Clock.Now().UnixNano() < t.box.hold.Loa
 
 // keep notes that n events stay in the spool. The first time, it says so.
 func (t *Topic) keep(n int, cause error) {
+	t.box.drained.Store(false) // what comes later must not overtake them
 	if cause != nil {
 		t.box.hold.Store(t.o.Clock.Now().Add(holdTime).UnixNano())
 	}
@@ -200,21 +201,26 @@ type Flushed struct {
 	Left    int `json:"left"`
 }
 
-// drain sends what earlier processes left, once, before the first event of this one. An error of it is a warning: the
-// new event says for itself whether it can be sent.
+// drain sends what waits in the outbox before a new event: once what earlier processes left, and after an outage what
+// this one kept. An error of it is a warning: the new event says for itself whether it can be sent, and is kept as well
+// while the outage lasts.
 func (t *Topic) drain(ctx context.Context, limits Limits) error {
 	f, err := t.flush(ctx, limits)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	t.box.drained.Store(true)
+	if err != nil && t.outage(ctx, err) {
+		t.box.hold.Store(t.o.Clock.Now().Add(holdTime).UnixNano())
+	} else {
+		t.box.drained.Store(true)
+	}
 	if t.o.Log == nil || f == (Flushed{}) && err == nil {
 		return err
 	}
 	if err != nil {
-		t.o.Log.Warn("events of an earlier run stay in the outbox", "topic", t.name, "sent", f.Sent, "left", f.Left, "cause", t.o.Redactor.Redact(err.Error()))
+		t.o.Log.Warn("events stay in the outbox", "topic", t.name, "sent", f.Sent, "left", f.Left, "cause", t.o.Redactor.Redact(err.Error()))
 	} else {
-		t.o.Log.Info("sent events that an earlier run had left in the outbox", "topic", t.name, "sent", f.Sent, "refused", f.Refused)
+		t.o.Log.Info("sent events that waited in the outbox", "topic", t.name, "sent", f.Sent, "refused", f.Refused)
 	}
 	return err
 }
@@ -234,7 +240,7 @@ func (t *Topic) flush(ctx context.Context, limits Limits) (f Flushed, first erro
 			checked = true
 		}
 		for _, part := range split(page, limits) {
-			finished, sent, refused, err := t.flushBatch(ctx, part, limits)
+			finished, sent, refused, wait, err := t.flushBatch(ctx, part, limits)
 			done = append(done, finished...)
 			f.Sent, f.Refused, f.Left = f.Sent+sent, f.Refused+refused, f.Left+len(part)-len(finished)
 			if err == nil {
@@ -243,7 +249,7 @@ func (t *Topic) flush(ctx context.Context, limits Limits) (f Flushed, first erro
 			if first == nil {
 				first = err
 			}
-			if limits.Ordered || ctx.Err() != nil || t.outage(ctx, err) {
+			if limits.Ordered && wait || ctx.Err() != nil || t.outage(ctx, err) {
 				return done, err // what follows must wait
 			}
 		}
@@ -261,8 +267,9 @@ func (t *Topic) flush(ctx context.Context, limits Limits) (f Flushed, first erro
 	return f, first
 }
 
-// flushBatch sends records that fit into one call, and returns the numbers of those that are finished with.
-func (t *Topic) flushBatch(ctx context.Context, part []state.Record, limits Limits) (done []uint64, sent, refused int, first error) {
+// flushBatch sends records that fit into one call, and returns the numbers of those that are finished with, and whether
+// one stays that a later try may send.
+func (t *Topic) flushBatch(ctx context.Context, part []state.Record, limits Limits) (done []uint64, sent, refused int, wait bool, first error) {
 	var batch []Message
 	var seqs []uint64
 	for _, r := range part {
@@ -274,7 +281,7 @@ func (t *Topic) flushBatch(ctx context.Context, part []state.Record, limits Limi
 		batch, seqs = append(batch, m), append(seqs, r.Seq)
 	}
 	if len(batch) == 0 {
-		return nil, 0, 0, first
+		return nil, 0, 0, false, first
 	}
 	for i, err := range t.sendNow(ctx, batch, limits) {
 		switch {
@@ -288,12 +295,14 @@ func (t *Topic) flushBatch(ctx context.Context, part []state.Record, limits Limi
 				done = append(done, seqs[i])
 				continue
 			}
+		default:
+			wait = true
 		}
-		if first == nil {
+		if first == nil || wait && !t.outage(ctx, first) && t.outage(ctx, err) {
 			first = err
 		}
 	}
-	return done, sent, refused, first
+	return done, sent, refused, wait, first
 }
 
 // split cuts a page into batches that the bus takes.

@@ -119,6 +119,13 @@ func (p *publishing) put(it item) error {
 		if err := p.t.ready(p.ctx); err != nil && !p.t.kept(p.ctx, err) {
 			return p.t.fail(p.ctx, "publish", err)
 		}
+		var err error
+		if p.limits, it.size, err = p.t.refit(it.Message, it.size, p.limits); err != nil {
+			if err = p.t.unfit(p.ctx, it.Message, err); err != nil {
+				err = p.refuse(it, err)
+			}
+			return err
+		}
 		p.start()
 	}
 	for {

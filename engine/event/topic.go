@@ -110,7 +110,7 @@ func (t *Topic) Publish(ctx context.Context, e Event) (string, error) {
 	if err != nil {
 		return "", t.fail(ctx, "publish", err)
 	}
-	m, _, err := t.message(e, limits)
+	m, size, err := t.message(e, limits)
 	if err != nil {
 		if err = t.unfit(ctx, m, err); err == nil {
 			return m.ID, nil
@@ -122,6 +122,12 @@ func (t *Topic) Publish(ctx context.Context, e Event) (string, error) {
 		return m.ID, nil
 	}
 	if err := t.ready(ctx); err != nil && !t.kept(ctx, err) {
+		return "", t.fail(ctx, "publish", err)
+	}
+	if limits, _, err = t.refit(m, size, limits); err != nil {
+		if err = t.unfit(ctx, m, err); err == nil {
+			return m.ID, nil
+		}
 		return "", t.fail(ctx, "publish", err)
 	}
 	if err := t.send(ctx, []Message{m}, limits)[0]; err != nil {
@@ -240,6 +246,20 @@ func (t *Topic) message(e Event, limits Limits) (m Message, size int64, _ error)
 		err = &unfitError{err}
 	}
 	return m, size, err
+}
+
+// refit holds a message against the limits once more when the bus was checked: it may have told bounds of its own.
+func (t *Topic) refit(m Message, size int64, old Limits) (now Limits, _ int64, err error) {
+	if now, err = t.limits(); err != nil {
+		return now, 0, err
+	}
+	if now.MessageBytes == old.MessageBytes && now.BatchBytes == old.BatchBytes {
+		return now, size, nil
+	}
+	if size, err = t.fits(m, now); err != nil {
+		err = &unfitError{err}
+	}
+	return now, size, err
 }
 
 // unfitError is that of a valid event that the bus would refuse for good, as its limits say.

@@ -139,6 +139,25 @@ func TestProtocols(t *testing.T) {
 		}
 	}
 	c := client(t, Options{CA: ca.pem})
+	plain := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
+	plain.Config.Protocols = new(http.Protocols)
+	plain.Config.Protocols.SetHTTP1(true)
+	plain.Config.Protocols.SetUnencryptedHTTP2(true)
+	plain.Start()
+	t.Cleanup(plain.Close)
+	for _, at := range []string{url, plain.URL, url} {
+		h2 := WithHTTP2(c)
+		resp, err := h2.Get(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		h2.CloseIdleConnections()
+		if string(b) != "HTTP/2.0" {
+			t.Errorf("%s instead of HTTP/2.0 at %s", b, at)
+		}
+	}
 	for _, h1 := range []bool{true, false, true} { // the one it is made of stays as it was
 		want, c := "HTTP/2.0", c
 		if h1 {

@@ -11,13 +11,17 @@ import (
 	"github.com/dsrun/dsrun/engine/providers/file"
 	"github.com/dsrun/dsrun/engine/providers/internal/awsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/azureauth"
+	"github.com/dsrun/dsrun/engine/providers/internal/gcpauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/hdfsauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/ociauth"
 	"github.com/dsrun/dsrun/engine/providers/local"
 	"github.com/dsrun/dsrun/engine/providers/memory"
 	"github.com/dsrun/dsrun/engine/providers/oci"
+	"github.com/dsrun/dsrun/engine/providers/pubsub"
 	"github.com/dsrun/dsrun/engine/providers/s3"
 	"github.com/dsrun/dsrun/engine/providers/sftp"
+	"github.com/dsrun/dsrun/engine/providers/sns"
+	"github.com/dsrun/dsrun/engine/providers/sqs"
 	"github.com/dsrun/dsrun/engine/providers/webhdfs"
 	"github.com/dsrun/dsrun/engine/providers/webhook"
 )
@@ -38,10 +42,14 @@ func All() *provider.Registry {
 		memory.TopicProvider(),
 		eventbridge.Provider(),
 		eventgrid.Provider(),
+		pubsub.Provider(),
+		sns.Provider(),
+		sqs.Provider(),
 		webhook.Provider(),
 		awsauth.Provider(),
 		awsauth.CompatibleProvider(),
 		azureauth.Provider(),
+		gcpauth.Provider(),
 		sftp.CredentialProvider(),
 		ociauth.Provider(),
 		hdfsauth.Provider(),

@@ -1,8 +1,13 @@
 package testbed
 
 import (
+	"encoding/xml"
+	"io"
+	"net/http"
+	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -34,6 +39,42 @@ func moto(t testing.TB, free int) *AWS {
 	a := &AWS{Instance: s.Start(t), Region: "us-east-1", AccessKeyID: "AKIATESTBED0MOTO0000", SecretAccessKey: "testbed-moto-secret/+="}
 	a.Endpoint = a.URL
 	return a
+}
+
+// User makes a user with a policy and returns the user's key. It takes three actions.
+func (a *AWS) User(t testing.TB, policy string) (id, secret string) {
+	t.Helper()
+	iam := func(form url.Values) (reply struct {
+		ID     string `xml:"CreateAccessKeyResult>AccessKey>AccessKeyId"`
+		Secret string `xml:"CreateAccessKeyResult>AccessKey>SecretAccessKey"`
+	}) {
+		t.Helper()
+		form.Set("Version", "2010-05-08")
+		form.Set("UserName", "somebody")
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.Endpoint, strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=free/20261121/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err == nil {
+			err = xml.Unmarshal(b, &reply)
+		}
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s %v %s", form.Get("Action"), resp.Status, err, b)
+		}
+		return reply
+	}
+	iam(url.Values{"Action": {"CreateUser"}})
+	iam(url.Values{"Action": {"PutUserPolicy"}, "PolicyName": {"p"}, "PolicyDocument": {policy}})
+	key := iam(url.Values{"Action": {"CreateAccessKey"}})
+	return key.ID, key.Secret
 }
 
 // motoVersion reads the version from where pip installed the program, because the program itself cannot tell it.

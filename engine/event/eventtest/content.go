@@ -69,6 +69,9 @@ var contentChecks = []check{
 				room = min(room, l.MessageBytes-size(l, m))
 			}
 			m.Data = []byte(`"` + strings.Repeat("x", int(room)) + `"`)
+			for over := size(l, m) - l.BatchBytes/int64(n); over > 0; over = size(l, m) - l.BatchBytes/int64(n) { // a length has a length of its own
+				m.Data = append(m.Data[:max(len(m.Data)-2-int(over+1)/2, 1)], '"')
+			}
 			sent = append(sent, m)
 		}
 		var sum int64

@@ -6,7 +6,9 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/dsrun/dsrun/engine/clock"
 	"github.com/dsrun/dsrun/engine/event"
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/state"
@@ -66,6 +68,38 @@ var outboxChecks = []check{
 		}
 		if n, err := next.Waiting(t.Context()); n != 0 || err != nil {
 			t.Errorf("%d wait afterwards, %v", n, err)
+		}
+	}},
+	// A bus that comes back while the process lives: what waits goes before what is new.
+	{"order after an outage", func(t testing.TB, s *suite) {
+		c := clock.NewFake(start)
+		down := true
+		tp, d := s.topic(t, func(int, []event.Message) Fault {
+			if down {
+				return Fault{Err: Busy}
+			}
+			return Fault{}
+		}, event.Options{Outbox: corner(t).Spool(), Clock: c})
+		if !d.Limits().Ordered {
+			t.Skip("the bus keeps no order")
+		}
+		publish := func(id string) {
+			t.Helper()
+			if _, err := tp.Publish(t.Context(), event.Event{ID: id, Type: "x"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish("a")
+		publish("b")
+		down = false
+		c.Advance(time.Hour)
+		publish("c")
+		publish("d")
+		if got := ids(s.Received(t, d.Driver)); !slices.Equal(got, []string{"a", "b", "c", "d"}) {
+			t.Errorf("order %v", got)
+		}
+		if n, err := tp.Waiting(t.Context()); n != 0 || err != nil {
+			t.Errorf("%d wait, %v", n, err)
 		}
 	}},
 	// The bus took it, the answer was lost and the process died: the next one sends it again under the same id.

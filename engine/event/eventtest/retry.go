@@ -148,6 +148,38 @@ var retryChecks = []check{
 			t.Error("the order is not that of publishing")
 		}
 	}},
+	// Answers are lost: what is sent again may arrive twice, and nothing arrives before what was published before it.
+	{"order under lost answers", func(t testing.TB, s *suite) {
+		var mu sync.Mutex
+		lost := map[string]bool{}
+		tp, d := s.topic(t, func(n int, batch []event.Message) Fault {
+			mu.Lock()
+			defer mu.Unlock()
+			if id := batch[0].ID; n%3 == 1 && !lost[id] {
+				lost[id] = true
+				return Fault{Lost: Reset}
+			}
+			return Fault{}
+		}, event.Options{})
+		if !d.Limits().Ordered {
+			t.Skip("the bus keeps no order")
+		}
+		total := 5 * batchOf(d.Limits(), 50)
+		if n, err := tp.PublishAll(t.Context(), stream(total), nil); n != total || err != nil {
+			t.Fatal(n, err)
+		}
+		seen := map[string]bool{}
+		var first []string
+		for _, id := range ids(s.Received(t, d.Driver)) {
+			if !seen[id] {
+				seen[id] = true
+				first = append(first, id)
+			}
+		}
+		if !slices.Equal(first, ids(streamed(total))) {
+			t.Errorf("first arrivals are %v", first)
+		}
+	}},
 	{"order of publishers", func(t testing.TB, s *suite) {
 		begun, release := make(chan struct{}), make(chan struct{})
 		tp, d := s.topic(t, func(n int, _ []event.Message) Fault {

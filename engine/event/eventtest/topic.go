@@ -4,16 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dsrun/dsrun/engine/event"
 	"github.com/dsrun/dsrun/engine/fault"
 )
+
+// bounded is a driver with a bound of its own, once it is known.
+type bounded struct {
+	*Script
+	most *atomic.Int64
+}
+
+func (b *bounded) Limits() event.Limits {
+	l := b.Script.Limits()
+	if n := b.most.Load(); n > 0 {
+		l.MessageBytes = n
+	}
+	return l
+}
 
 var topicChecks = []check{
 	{"topic publishes", func(t testing.TB, s *suite) {
@@ -113,6 +129,45 @@ var topicChecks = []check{
 		wg.Wait()
 		if n := d.Checks() - before; n != 1 {
 			t.Errorf("8 events checked the bus %d times", n)
+		}
+	}},
+	// A bus that tells bounds of its own when it is asked: the first event is held against them as well.
+	{"bounds told by the check", func(t testing.TB, s *suite) {
+		for _, many := range []bool{false, true} {
+			script := &Script{Driver: s.Open(t)}
+			var most atomic.Int64
+			script.OnCheck = func(int) error { most.Store(1500); return nil }
+			tp := event.New("orders", "kind", &bounded{script, &most}, event.Options{Redactor: s.Redactor})
+			t.Cleanup(func() { tp.Close() })
+			big := event.Event{ID: "big", Type: "x", Data: []byte(`"` + strings.Repeat("x", 3000) + `"`)}
+			var err error
+			if many {
+				left := []event.Event{big, {ID: "small", Type: "x"}, big}
+				_, err = tp.PublishAll(t.Context(), func(context.Context) (event.Event, error) {
+					if len(left) == 0 {
+						return event.Event{}, io.EOF
+					}
+					e := left[0]
+					left = left[1:]
+					return e, nil
+				}, func(_ event.Message, refused error) error {
+					if !fault.Is(refused, fault.InvalidArgument) {
+						t.Error(refused)
+					}
+					return nil
+				})
+			} else if _, err = tp.Publish(t.Context(), big); fault.Is(err, fault.InvalidArgument) {
+				_, err = tp.Publish(t.Context(), event.Event{ID: "small", Type: "x"})
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			wantOnce(t, s.Received(t, script.Driver), []string{"small"})
+			for _, c := range script.Calls() {
+				if slices.Contains(ids(c), "big") {
+					t.Error("the event that is too large was sent")
+				}
+			}
 		}
 	}},
 	{"dry run", func(t testing.TB, s *suite) {
