@@ -127,7 +127,7 @@ func TestTooLarge(t *testing.T) {
 	for _, n := range batches {
 		sum += n
 	}
-	if sum != 5 || slices.Max(batches) != 2 { // a slow machine sends some that are not full
+	if sum != 5 || slices.Max(batches) > 2 { // on a slow machine none is full: an event waits for half a second only
 		t.Errorf("batches of %v events of 500 KiB", batches)
 	}
 }
