@@ -59,13 +59,34 @@ func (d *Driver) Begin(ctx context.Context, key string, o store.PutOptions, size
 		return nil, errNot
 	}
 	d.change(ctx, key)
-	return mp.Begin(ctx, key, o, size)
+	return unwrapped(mp.Begin(ctx, key, o, size))
+}
+
+// unwrapped returns an upload whose parts can be copied from a store that is recorded too.
+func unwrapped(u store.Upload, err error) (store.Upload, error) {
+	if pc, ok := u.(store.PartCopier); ok && err == nil {
+		return &partCopier{u, pc}, nil
+	}
+	return u, err
+}
+
+type partCopier struct {
+	store.Upload
+	base store.PartCopier
+}
+
+// CopyPart implements store.PartCopier.
+func (c *partCopier) CopyPart(ctx context.Context, n int, src store.Driver, srcKey string, r store.Range, o store.CopyOptions) (store.Part, error) {
+	if from, ok := src.(*Driver); ok {
+		src = from.Driver
+	}
+	return c.base.CopyPart(ctx, n, src, srcKey, r, o)
 }
 
 // Resume implements store.Multiparter.
 func (d *Driver) Resume(ctx context.Context, state []byte) (store.Upload, error) {
 	if mp, ok := d.Driver.(store.Multiparter); ok {
-		return mp.Resume(ctx, state)
+		return unwrapped(mp.Resume(ctx, state))
 	}
 	return nil, errNot
 }
