@@ -62,14 +62,14 @@ type Recording struct {
 
 // New begins a recording in an empty folder, or in one that holds an earlier recording, which is removed. It owns root.
 func New(root *os.Root, redactor *secret.Redactor) (*Recording, error) {
-	if err := clear(root); err != nil {
+	if err := empty(root); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	return &Recording{root: root, redactor: redactor, max: MaxBytes, drivers: map[string]*Driver{}}, nil
 }
 
-// clear removes an earlier recording, and refuses a folder that holds anything else.
-func clear(root *os.Root) error {
+// empty removes an earlier recording, and refuses a folder that holds anything else.
+func empty(root *os.Root) error {
 	var old index
 	b, err := root.ReadFile(indexName)
 	switch {
