@@ -156,7 +156,13 @@ func (c *copier) fetch(ctx context.Context, f Filling, e Entry, off, size int64,
 	prog := progressOf(ctx)
 	end := off + size
 	for {
-		n, err := r.Read(*buf)
+		var n int
+		var err error
+		for n < len(*buf) && err == nil { // TLS gives 16 KiB at a time, which are dear to write one by one
+			var k int
+			k, err = r.Read((*buf)[n:])
+			n += k
+		}
 		if int64(n) > end-off {
 			return nil, c.src.wrap(ctx, r.call, fault.New(fault.DataLoss, "the reply runs over its %d bytes", size))
 		}

@@ -38,6 +38,7 @@ var parts = []struct {
 	{"s3list", "listing S3 beside peers", (*bench).s3List},
 	{"s3sync", "two buckets of S3 that are the same", (*bench).s3Sync},
 	{"s3big", "one large object of S3 beside peers", (*bench).s3Big},
+	{"s3tls", "one large object of S3 over TLS beside peers", (*bench).s3TLS},
 	{"s3small", "many small objects of S3 beside peers", (*bench).s3Small},
 	{"parallel", "copying 16 large files at once", (*bench).copyParallel},
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -28,14 +29,29 @@ func (b *bench) nulls(args ...string) (url string, stop func(), err error) {
 		stop()
 		return "", nil, errors.Join(fmt.Errorf("the null server said %q", line), err)
 	}
+	if slices.Contains(args, "-tls") {
+		return "https://" + addr, stop, nil
+	}
 	return "http://" + addr, stop, nil
+}
+
+// mc is the name by which MinIO's client knows the bucket at url, from its environment.
+func (b *bench) mc(url string) string {
+	scheme, host, _ := strings.Cut(url, "://")
+	name := "null" + host[strings.LastIndexByte(host, ':')+1:]
+	_ = os.Setenv("MC_HOST_"+name, scheme+"://null:null@"+host) // fails for names with = or NUL only
+	return name + "/bucket"
 }
 
 // stores writes a configuration with a datastore s3 for each address, named a, b, and so on.
 func (b *bench) stores(urls ...string) (string, error) {
 	var text strings.Builder
 	for i, u := range urls {
-		fmt.Fprintf(&text, "datastore \"s3\" %q {\n  bucket = \"bucket-%c\"\n  region = \"us-east-1\"\n  preset = \"aws\"\n  endpoint = %q\n}\n", string(rune('a'+i)), 'a'+i, u)
+		more := ""
+		if strings.HasPrefix(u, "https:") {
+			more = fmt.Sprintf("  ca_file = %q\n", filepath.Join(b.tmp, "ca.pem"))
+		}
+		fmt.Fprintf(&text, "datastore \"s3\" %q {\n  bucket = \"bucket-%c\"\n  region = \"us-east-1\"\n  preset = \"aws\"\n  endpoint = %q\n%s}\n", string(rune('a'+i)), 'a'+i, u, more)
 	}
 	path := filepath.Join(b.tmp, "s3.hcl")
 	return path, os.WriteFile(path, []byte(text.String()), 0o600)
@@ -105,9 +121,15 @@ func (b *bench) s3List() error {
 		conf, err := b.stores(url)
 		if err == nil {
 			t := target{c.metric, c.must, c.stretch}
+			var sdk []target
+			if c.metric == "cpu" {
+				sdk = []target{{"cpu", 0.10, 0.03}}
+			}
 			err = b.race(fmt.Sprintf("list %d, %s a page", c.keys, c.delay), 0, nil, []string{"ls", "-r", "-c", conf, "a:"}, 40,
 				peer{"rclone", []string{"lsf", "-R", "--fast-list", "--files-only", remote(url)}, []target{t}},
-				peer{"s5cmd", []string{"--endpoint-url", url, "ls", "s3://bucket/*"}, []target{t}})
+				peer{"s5cmd", []string{"--endpoint-url", url, "ls", "s3://bucket/*"}, []target{t}},
+				peer{"s3sdk", []string{"list", url}, sdk},
+				peer{"mc", []string{"--quiet", "ls", "-r", b.mc(url)}, nil})
 		}
 		stop()
 		if err != nil {
@@ -161,7 +183,9 @@ func (b *bench) s3Big() error {
 	get := func(what, store, url string, rclone, s5cmd []target) error {
 		return b.race(fmt.Sprintf("get %d MiB%s", b.big, what), 1, clear, []string{"cp", "-c", conf, store + ":key-0000000000", out}, 40,
 			peer{"rclone", []string{"copyto", "--ignore-checksum", remote(url) + key, out}, rclone},
-			peer{"s5cmd", []string{"--endpoint-url", url, "cp", "s3://bucket" + key, out}, s5cmd})
+			peer{"s5cmd", []string{"--endpoint-url", url, "cp", "s3://bucket" + key, out}, s5cmd},
+			peer{"s3sdk", []string{"get", url, key[1:], out}, nil},
+			peer{"mc", []string{"--quiet", "cp", b.mc(url) + key, out}, nil})
 	}
 	if err := get("", "a", url, []target{{"wall", 1.1, 0}, {"cpu", 1.1, 0}}, nil); err != nil {
 		return err
@@ -175,7 +199,9 @@ func (b *bench) s3Big() error {
 	}
 	if err := b.race(fmt.Sprintf("put %d MiB", b.big), 1, nil, []string{"cp", "-c", conf, "--overwrite", "always", big, "a:big"}, 0,
 		peer{"rclone", []string{"copyto", "--ignore-times", "--ignore-checksum", big, remote(url) + "/big"}, []target{{"cpu", 0.3, 0}}},
-		peer{"s5cmd", []string{"--endpoint-url", url, "cp", big, "s3://bucket/big"}, []target{{"cpu", 0.5, 0.11}}}); err != nil {
+		peer{"s5cmd", []string{"--endpoint-url", url, "cp", big, "s3://bucket/big"}, []target{{"cpu", 0.5, 0.11}}},
+		peer{"s3sdk", []string{"put", url, "big", big}, nil},
+		peer{"mc", []string{"--quiet", "cp", big, b.mc(url) + "/big"}, nil}); err != nil {
 		return err
 	}
 	second, stop3, err := b.nulls("-keys", "0", "-size", size)
@@ -188,6 +214,36 @@ func (b *bench) s3Big() error {
 	}
 	return b.race(fmt.Sprintf("copy %d MiB between endpoints", b.big), 1, nil, []string{"cp", "-c", conf, "--overwrite", "always", "a:key-0000000000", "b:copy"}, 100,
 		peer{"rclone", []string{"copyto", "--ignore-times", "--ignore-checksum", remote(url) + key, remote(second) + "/copy"}, []target{{"cpu", 0.5, 0.14}}})
+}
+
+// s3TLS moves one large object over TLS, down and up.
+func (b *bench) s3TLS() error {
+	out, ca := filepath.Join(b.tmp, "s3out"), filepath.Join(b.tmp, "ca.pem")
+	defer os.RemoveAll(out)
+	url, stop, err := b.nulls("-keys", "1", "-size", strconv.Itoa(b.big<<20), "-tls", ca)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	conf, err := b.stores(url)
+	if err != nil {
+		return err
+	}
+	big, err := b.large()
+	if err != nil {
+		return err
+	}
+	const key = "key-0000000000"
+	if err := b.race(fmt.Sprintf("get %d MiB, TLS", b.big), 1, func() error { return os.RemoveAll(out) }, []string{"cp", "-c", conf, "a:" + key, out}, 40,
+		peer{"rclone", []string{"copyto", "--ca-cert", ca, "--ignore-checksum", remote(url) + "/" + key, out}, []target{{"cpu", 1.1, 0}}},
+		peer{"s5cmd", []string{"--no-verify-ssl", "--endpoint-url", url, "cp", "s3://bucket/" + key, out}, nil},
+		peer{"s3sdk", []string{"-ca", ca, "get", url, key, out}, nil}); err != nil {
+		return err
+	}
+	return b.race(fmt.Sprintf("put %d MiB, TLS", b.big), 1, nil, []string{"cp", "-c", conf, "--overwrite", "always", big, "a:big"}, 0,
+		peer{"rclone", []string{"copyto", "--ca-cert", ca, "--ignore-times", "--ignore-checksum", big, remote(url) + "/big"}, nil},
+		peer{"s5cmd", []string{"--no-verify-ssl", "--endpoint-url", url, "cp", big, "s3://bucket/big"}, []target{{"cpu", 0.3, 0}}},
+		peer{"s3sdk", []string{"-ca", ca, "put", url, "big", big}, []target{{"cpu", 1.1, 0}}})
 }
 
 // s3Small moves many small objects: down, up, down with 30 ms before each answer by the programs' defaults, and between
@@ -224,12 +280,16 @@ func (b *bench) s3Small() error {
 	what := fmt.Sprintf("%d x 16 KiB", n)
 	if err := b.race("get "+what, 0, clear, []string{"cp", "-r", "-c", conf, "a:", out + "/"}, 0,
 		peer{"rclone", []string{"copy", "--ignore-checksum", "--transfers", "64", remote(url), out}, nil},
-		peer{"s5cmd", []string{"--endpoint-url", url, "cp", "s3://bucket/*", out + "/"}, []target{{"cpu", 0.8, 0.26}}}); err != nil {
+		peer{"s5cmd", []string{"--endpoint-url", url, "cp", "s3://bucket/*", out + "/"}, []target{{"cpu", 0.8, 0.26}}},
+		peer{"s3sdk", []string{"getall", url, out}, nil},
+		peer{"mc", []string{"--quiet", "cp", "-r", b.mc(url) + "/", out + "/"}, nil}); err != nil {
 		return err
 	}
 	if err := b.race("put "+what, 0, nil, []string{"cp", "-r", "-c", conf, src + "/", "c:"}, 0,
 		peer{"rclone", []string{"copy", "--transfers", "64", "--ignore-checksum", "--ignore-times", src, remote(empty)}, nil},
-		peer{"s5cmd", []string{"--endpoint-url", empty, "cp", src + "/", "s3://bucket/"}, []target{{"cpu", 0.85, 0.60}}}); err != nil {
+		peer{"s5cmd", []string{"--endpoint-url", empty, "cp", src + "/", "s3://bucket/"}, []target{{"cpu", 0.85, 0.60}}},
+		peer{"s3sdk", []string{"putall", empty, src}, nil},
+		peer{"mc", []string{"--quiet", "cp", "-r", src + "/", b.mc(empty) + "/"}, nil}); err != nil {
 		return err
 	}
 	if err := b.race(fmt.Sprintf("get %d x 16 KiB, 30 ms, defaults", few), 0, clear, []string{"cp", "-r", "-c", conf, "b:", out + "/"}, 0,

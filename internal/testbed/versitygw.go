@@ -51,7 +51,7 @@ func versityGW(t testing.TB, tls bool, region string) *AWS {
 			if !tls {
 				return nil
 			}
-			cert, key, err := certificate()
+			cert, key, err := Certificate()
 			if err != nil {
 				return err
 			}
@@ -77,8 +77,8 @@ func versityGW(t testing.TB, tls bool, region string) *AWS {
 	return a
 }
 
-// certificate makes a certificate for 127.0.0.1 and localhost that is its own authority, and its key, as PEM.
-func certificate() (cert, key []byte, _ error) {
+// Certificate makes a certificate for 127.0.0.1 and localhost that is its own authority, and its key, as PEM.
+func Certificate() (cert, key []byte, _ error) {
 	priv, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err

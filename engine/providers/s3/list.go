@@ -131,7 +131,7 @@ func (d *Driver) reply(resp *http.Response, body []byte, r *request, root string
 		}
 		if s, ok := t.(xml.StartElement); ok {
 			switch s.Name.Local {
-			case root, strings.TrimSuffix(root, "Result") + "Response": // some services name it so
+			case root, strings.TrimSuffix(root, "Result") + "Response", strings.TrimSuffix(root, "Result"): // some services name it so
 				return nil
 			case "Error":
 				return d.failure(resp, body, r, d.regionNow())

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -34,6 +35,10 @@ func (d *Driver) Uploads(ctx context.Context, prefix, token string) (store.Uploa
 	}
 	var page uploadsPage
 	if _, err := d.xml(ctx, r, "ListMultipartUploadsResult", &page); err != nil {
+		var reply *ReplyError
+		if errors.As(err, &reply) && reply.Code == "NoSuchUpload" && token == "" { // so says rclone's server of a bucket without any
+			err = nil
+		}
 		return store.UploadPage{}, err
 	}
 	text := func(s string) (string, error) {

@@ -4,11 +4,14 @@
 package main
 
 import (
+	"crypto/tls"
 	"flag"
 	"log"
 	"net"
 	"net/http"
+	"os"
 
+	"github.com/dsrun/dsrun/internal/testbed"
 	"github.com/dsrun/dsrun/internal/testbed/nulls3"
 )
 
@@ -21,16 +24,26 @@ func main() {
 	flag.DurationVar(&s.PageDelay, "page-delay", 0, "wait before each page of a listing")
 	flag.DurationVar(&s.Latency, "latency", 0, "wait before each answer")
 	flag.Int64Var(&s.Rate, "rate", 0, "bytes a second of one body; 0 means unbounded")
-	cert := flag.String("cert", "", "certificate in PEM, to speak TLS")
-	key := flag.String("key", "", "its private key in PEM")
+	authority := flag.String("tls", "", "speak TLS, and write the certificate that clients are to trust to this `file`, in PEM")
 	flag.Parse()
 	l, err := net.Listen("tcp", *addr)
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Printf("listening on %s", l.Addr())
-	if *cert != "" {
-		log.Fatal(http.ServeTLS(l, s, *cert, *key))
+	if *authority != "" {
+		cert, key, err := testbed.Certificate()
+		if err != nil {
+			log.Fatal(err)
+		}
+		pair, err := tls.X509KeyPair(cert, key)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := os.WriteFile(*authority, cert, 0o600); err != nil {
+			log.Fatal(err)
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}})
 	}
+	log.Printf("listening on %s", l.Addr())
 	log.Fatal(http.Serve(l, s))
 }
