@@ -137,7 +137,7 @@ datastore "oci" "raw" {
 }
 `, check: publicACL},
 		{ID: RuleSecretLiteral, Severity: "error", Summary: "Secret in a file",
-			Why: "The file is read by everyone who can read the repository, for as long as its history is kept. Take the secret from the environment with `env()`, from a file outside of the repository with `secret::file()`, or from a password manager with `secret::exec()`, and renew the one that stood here. Values that stand in locals, in defaults of variables and in files of values are found too, and private keys, tokens and passwords in addresses wherever they stand.",
+			Why: "The file is read by everyone who can read the repository, for as long as its history is kept. Take the secret from the environment with `env()`, from a file outside of the repository with `secret::file()`, or from a password manager with `secret::exec()`, and renew the one that stood here. Values that stand in locals, in defaults of variables and in files of values are found too, and private keys, tokens and passwords in addresses wherever they stand, in scripts too.",
 			Bad: `credential "aws_compatible" "minio" {
   access_key_id     = "loader"
   secret_access_key = "correct-horse-battery-staple"
@@ -325,6 +325,9 @@ func publicACL(l *linter) {
 // secretText are beginnings and forms of texts that are secrets whatever they are assigned to.
 var secretText = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(ghp|gho|ghs|github_pat|glpat|xox[abp]|hf|dapi|sk_live|whsec)[_-][A-Za-z0-9_-]{16,}|\bdapi[0-9a-f]{32}\b|AccountKey=[A-Za-z0-9+/=]{20,}|[?&](sig|X-Amz-Signature)=[A-Za-z0-9%+/=]{20,}|^[a-z][a-z0-9+.-]*://[^/@\s:]+:[^/@\s]+@`)
 
+// LooksSecret reports whether a text is a key, a token or an address with a password in it, whatever it is for.
+func LooksSecret(text string) bool { return secretText.MatchString(text) }
+
 func secretLiteral(l *linter) {
 	said := map[*attr]bool{}
 	say := func(found *attr, format string, args ...any) {
@@ -352,7 +355,7 @@ func secretLiteral(l *linter) {
 		}
 	}
 	form := func(a *attr) {
-		if a != nil && a.code != nil && !a.src.text && slices.ContainsFunc(a.code.texts, secretText.MatchString) {
+		if a != nil && a.code != nil && !a.src.text && slices.ContainsFunc(a.code.texts, LooksSecret) {
 			say(a, "The text looks like a key, a token or an address with a password in it."+remedy)
 		}
 	}

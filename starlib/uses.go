@@ -53,3 +53,32 @@ func predeclared(x syntax.Expr) string {
 	}
 	return id.Name
 }
+
+// Text is a text that stands in a script.
+type Text struct {
+	Value string
+	Line  int // from 1
+	Col   int // from 1, in characters
+	End   int // column after it, where it ends on the same line; else Col
+}
+
+// Texts lists the string and bytes literals of a script, in the order of the source.
+func (p *Program) Texts() []Text {
+	var out []Text
+	for _, s := range p.file.Tree.Stmts {
+		syntax.Walk(s, func(n syntax.Node) bool {
+			lit, ok := n.(*syntax.Literal)
+			if !ok || lit.Token != syntax.STRING && lit.Token != syntax.BYTES {
+				return true
+			}
+			value, _ := lit.Value.(string)
+			t := Text{value, int(lit.TokenPos.Line), int(lit.TokenPos.Col), int(lit.TokenPos.Col)}
+			if _, end := lit.Span(); end.Line == lit.TokenPos.Line {
+				t.End = int(end.Col)
+			}
+			out = append(out, t)
+			return true
+		})
+	}
+	return out
+}

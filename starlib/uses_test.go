@@ -25,3 +25,14 @@ def other(ds):
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestTexts(t *testing.T) {
+	p, err := starlib.Parse("x.star", []byte("def main():\n    print(\"ü\", b\"x\")\n    return \"\"\"a\nb\"\"\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []starlib.Text{{"ü", 2, 11, 14}, {"x", 2, 16, 20}, {"a\nb", 3, 12, 12}}
+	if got := p.Texts(); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/format"
 	"github.com/dsrun/dsrun/engine/providers"
+	"github.com/dsrun/dsrun/internal/testbed"
 	"github.com/dsrun/dsrun/starlib"
 )
 
@@ -108,5 +111,25 @@ func TestPager(t *testing.T) {
 		if strings.Contains(paged, "dsrun cp FROM TO") != c.paged || strings.Contains(out.String(), "dsrun cp FROM TO") != c.shown {
 			t.Errorf("%+v: paged %d bytes, shown %d", c, len(paged), out.Len())
 		}
+	}
+}
+
+// TestPagerOnTerminal runs dsrun on a terminal with a pager of its own, with one that is missing, and with none wanted.
+func TestPagerOnTerminal(t *testing.T) {
+	dir, env := shellWorld(t)
+	if err := os.WriteFile(filepath.Join(dir, ".bin/mypager"), []byte("#!/bin/sh\nhead -1\necho \"paged with $1 and LESS=$LESS\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for pager, want := range map[string]string{"mypager -x": "paged with -x and LESS=FRX", "nosuchpager": "", "cat": ""} {
+		t.Run(pager, func(t *testing.T) {
+			term := testbed.NewTerminal(t, 80, 12, dir, append(env, "PAGER="+pager, "NO_COLOR=1"), filepath.Join(dir, ".bin/dsrun"), "docs", "cp")
+			s := term.Wait("the page", func(s string) bool { _, dead := term.Dead(); return dead })
+			switch paged := strings.Contains(s, "paged with"); {
+			case !strings.Contains(s, "dsrun cp FROM TO"), paged && !strings.Contains(s, want), !paged && !strings.Contains(s, "--overwrite"):
+				t.Errorf("the terminal shows:\n%s", s)
+			case paged != (pager == "mypager -x"):
+				t.Errorf("paged: %v", paged)
+			}
+		})
 	}
 }

@@ -182,6 +182,15 @@ func lintScript(cfg *config.Config, whole bool, shown string, src []byte) []conf
 			}
 		}
 	}
+	for _, x := range p.Texts() {
+		if config.LooksSecret(x.Value) { // it is not shown: there is no snippet
+			r, _ := config.LookupRule(config.RuleSecretLiteral)
+			out = append(out, config.Diag{Severity: r.Severity, Rule: r.ID, Summary: r.Summary, File: fault.Printable(shown),
+				Detail: "The text looks like a key, a token or an address with a password in it. Scripts need none: declare the datastore or topic, with a credential that takes it from env(\"NAME\").",
+				Line:   x.Line, Col: x.Col, EndLine: x.Line, EndCol: x.End})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b config.Diag) int { return a.Line - b.Line })
 	skip := scriptIgnores(shown, src)
 	out = skip.Filter(out)
 	if whole {
