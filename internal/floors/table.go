@@ -98,6 +98,7 @@ var libraries = []library{
 	{"github.com/google/go-cmp", suites, true},
 	{"github.com/rogpeppe/go-internal", suites, true},
 	{"go.uber.org/goleak", suites, true},
+	{"github.com/rclone/gofakes3", suites, true},
 	// software kits of services
 	{"github.com/aws", providers, true},
 	{"cloud.google.com/go", providers, true},

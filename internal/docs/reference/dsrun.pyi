@@ -6,8 +6,8 @@ class Ds:
     default: Store  # The datastore that is declared with default = true.
     def names(self) -> list:
         """The names of the declared datastores, in the order of declaration."""
-    def __getattr__(self, name: str) -> Any: ...
-    def __getitem__(self, name: Any) -> Any: ...
+    def __getattr__(self, name: str) -> Store: ...
+    def __getitem__(self, name: Any) -> Store: ...
 
 class Store:
     """An object store, such as a bucket, a container or a folder."""
@@ -155,8 +155,8 @@ class Topics:
     default: Topic  # The topic that is declared with default = true.
     def names(self) -> list:
         """The names of the declared topics, in the order of declaration."""
-    def __getattr__(self, name: str) -> Any: ...
-    def __getitem__(self, name: Any) -> Any: ...
+    def __getattr__(self, name: str) -> Topic: ...
+    def __getitem__(self, name: Any) -> Topic: ...
 
 class Topic:
     """An event topic."""
@@ -439,4 +439,48 @@ base64: _Base64Module
 
 def help(x: Any | None = None, /) -> None:
     """Prints what is known of a function, module or value; of everything without an argument."""
+
+class _AssertModule:
+    """For test files only: checks that end the test when they do not hold. A row equals a dict of the same cells."""
+    def eq(self, got: Any, want: Any, msg: str = "") -> None:
+        """Fails unless both values are equal, and shows both, and where they first differ."""
+    def ne(self, x: Any, y: Any, msg: str = "") -> None:
+        """Fails when both values are equal."""
+    def true(self, x: Any, msg: str = "") -> None:
+        """Fails unless the value is true or counts as true."""
+    def false(self, x: Any, msg: str = "") -> None:
+        """Fails when the value is true or counts as true."""
+    def contains(self, whole: Any, part: Any, msg: str = "") -> None:
+        """Fails unless a text has a part, a dict a key, or a list, set or stream an element."""
+    def lt(self, x: Any, y: Any, msg: str = "") -> None:
+        """Fails unless x is less than y."""
+    def le(self, x: Any, y: Any, msg: str = "") -> None:
+        """Fails unless x is less than or equal to y."""
+    def gt(self, x: Any, y: Any, msg: str = "") -> None:
+        """Fails unless x is greater than y."""
+    def ge(self, x: Any, y: Any, msg: str = "") -> None:
+        """Fails unless x is greater than or equal to y."""
+    def near(self, got: float, want: float, tolerance: float = 1e-09, msg: str = "") -> None:
+        """Fails unless two numbers differ by no more than a tolerance."""
+    def fails(self, fn: Callable, pattern: str = "", code: str = "", msg: str = "") -> Error:
+        """Calls fn and fails unless that fails. The error is returned, as catch returns it. Limits of the run are not caught."""
+
+# assert: _AssertModule
+
+class _TestModule:
+    """For test files only: what a test puts in and looks at. Each test begins with empty datastores in memory and topics that record."""
+    def fixture(self, store: str, path: str, prefix: str = "") -> int:
+        """Puts files into a datastore, also one that scripts may only read, and returns how many."""
+    def put(self, store: str, path: str, content: str | bytes) -> None:
+        """Puts one object into a datastore, also one that scripts may only read."""
+    def now(self, time: Any) -> None:
+        """Sets the time that the test and its scripts see: time.now(), run.started, the times of events and of written objects. It stands still, except that time.sleep moves it on at once."""
+    def run(self, script: str, /, **args: Any) -> Any:
+        """Runs a script as `dsrun run` does, with the datastores and topics of the test, and returns a struct whose field output is what it printed. A script that fails fails the test, unless assert.fails or catch calls it."""
+    def events(self, topic: str) -> list:
+        """The events that were published to a topic so far, in order: structs with the fields id, type, source, subject, time, data and attributes."""
+    def golden(self, path: str, got: Any) -> None:
+        """Fails unless a file holds a value: a text or bytes as they are, anything else as indented JSON. `dsrun test --update` writes the file instead. Ids of events are the same in every run of a test, times with test.now."""
+
+test: _TestModule
 
