@@ -2,7 +2,9 @@ package databricks
 
 import (
 	"context"
+	"time"
 
+	"github.com/dsrun/dsrun/engine/clock"
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/store"
 )
@@ -14,7 +16,8 @@ const looks = 3
 // success and to store nothing. look tells what is there; again writes once more, or waits, and is nil where that cannot be.
 //
 // What is there then may be the file before it, so that nothing is removed. It may also be what others wrote since: when
-// it changes from one look to the next, this write came and went.
+// it changes from one look to the next, this write came and went. Times are whole seconds, so that the last try waits for
+// the next one: two writers who correct each other would see the same otherwise.
 func (c *client) proven(ctx context.Context, n int64, look func() (store.Entry, error), again func() error) (store.Entry, error) {
 	var last store.Entry
 	for i := 1; ; i++ {
@@ -34,7 +37,14 @@ func (c *client) proven(ctx context.Context, n int64, look func() (store.Entry, 
 		if again == nil || i == looks {
 			break
 		}
-		if err := again(); err != nil {
+		err = nil
+		if i == looks-1 {
+			err = clock.Sleep(ctx, c.clock, 1100*time.Millisecond)
+		}
+		if err == nil {
+			err = again()
+		}
+		if err != nil {
 			return store.Entry{}, err
 		}
 	}

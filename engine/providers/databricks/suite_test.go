@@ -79,8 +79,12 @@ func suite(t *testing.T, top string, set func(f *fake.Server), open func(d store
 		}
 		return d
 	}
+	most := int64(0)
+	if testbed.Long() {
+		most = 256 << 20 // the fake holds all of it in memory
+	}
 	storetest.Run(t, storetest.Harness{
-		Skip: skip,
+		Skip: skip, MaxSize: most,
 		Open: func(t testing.TB) store.Driver { return at(t, top+rand.Text()) },
 		Again: func(t testing.TB, d store.Driver) store.Driver {
 			switch d := d.(type) {
