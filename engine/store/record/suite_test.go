@@ -28,8 +28,10 @@ func TestRecordedStore(t *testing.T) {
 		return r.Wrap("m", "memory", m)
 	}
 	storetest.Run(t, storetest.Harness{
-		Open:      func(t testing.TB) store.Driver { return wrap(t, memory.New(fmt.Sprint("m", n.Add(1)), 1<<30, nil)) },
-		Again:     func(t testing.TB, d store.Driver) store.Driver { return wrap(t, d.(*Driver).Driver.(*memory.Driver).Handle()) },
+		Open: func(t testing.TB) store.Driver { return wrap(t, memory.New(fmt.Sprint("m", n.Add(1)), 1<<30, nil)) },
+		Again: func(t testing.TB, d store.Driver) store.Driver {
+			return wrap(t, d.(*Driver).Driver.(*memory.Driver).Handle())
+		},
 		InProcess: true,
 	})
 }
