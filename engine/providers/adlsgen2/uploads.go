@@ -21,6 +21,9 @@ func (d *Driver) readState(ctx context.Context, path string) (s saved, err error
 	if err != nil {
 		return s, err
 	}
+	if len(b) == 0 { // made by its upload, and not written yet
+		return s, fault.New(fault.NotFound, "the upload has not begun")
+	}
 	if json.Unmarshal(bytes.TrimSpace(b), &s) != nil {
 		err = fault.New(fault.DataLoss, "the state file of an upload cannot be read")
 	}

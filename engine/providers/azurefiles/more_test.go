@@ -241,3 +241,17 @@ type short struct {
 
 // Size implements store.Body.
 func (b short) Size() int64 { return b.size }
+
+// An upload that another process is about to begin is not listed yet, and spoils no listing.
+func TestUploadAboutToBegin(t *testing.T) {
+	t.Parallel()
+	_, o := serve(t)
+	d := openWith(t, client(t, httpclient.Options{}), byKey(t), o)
+	defer d.Close()
+	if _, err := d.newTemp(t.Context(), "dir/k", azurerest.TempState, azurerest.NewID(), store.PutOptions{}, stateSize, ""); err != nil {
+		t.Fatal(err)
+	}
+	if page, err := d.Uploads(t.Context(), "", ""); err != nil || len(page.Uploads) != 0 {
+		t.Errorf("%+v, %v", page, err)
+	}
+}

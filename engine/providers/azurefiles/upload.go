@@ -204,6 +204,9 @@ func (u *upload) Parts(ctx context.Context) ([]store.Part, error) {
 	return parts, nil
 }
 
+// errNotBegun is of a state file that its upload has made and not written yet.
+var errNotBegun = fault.New(fault.NotFound, "the upload has not begun")
+
 func (d *Driver) readState(ctx context.Context, path string) (s saved, parts []store.Part, err error) {
 	bad := fault.New(fault.DataLoss, "the state file of an upload cannot be read")
 	x, err := d.Client.Get(ctx, getter, path, store.GetOptions{})
@@ -214,6 +217,9 @@ func (d *Driver) readState(ctx context.Context, path string) (s saved, parts []s
 	b, err := io.ReadAll(x.Body)
 	if err != nil {
 		return s, nil, err
+	}
+	if len(bytes.TrimRight(b, "\x00")) == 0 {
+		return s, nil, errNotBegun
 	}
 	if len(b) != stateSize || json.Unmarshal(bytes.TrimRight(b[:recordsAt], "\x00"), &s) != nil {
 		return s, nil, bad
