@@ -248,6 +248,9 @@ func TestUploadAboutToBegin(t *testing.T) {
 	_, o := serve(t)
 	d := openWith(t, client(t, httpclient.Options{}), byKey(t), o)
 	defer d.Close()
+	if _, err := d.Put(t.Context(), "dir/a", held("a"), store.PutOptions{}); err != nil { // which makes the share
+		t.Fatal(err)
+	}
 	if _, err := d.newTemp(t.Context(), "dir/k", azurerest.TempState, azurerest.NewID(), store.PutOptions{}, stateSize, ""); err != nil {
 		t.Fatal(err)
 	}
