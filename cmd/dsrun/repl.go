@@ -205,7 +205,7 @@ func (p *prompt) interruptible(ctx context.Context, fn func(context.Context) err
 		cancel(errInterrupted)
 		return true
 	}
-	p.a.onSignal.Store(&stop)
-	defer p.a.onSignal.Store(nil)
+	before := p.a.onSignal.Swap(&stop)
+	defer p.a.onSignal.Store(before)
 	return fn(ctx)
 }

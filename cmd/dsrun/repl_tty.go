@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -44,6 +45,10 @@ func (p *prompt) interact(ctx context.Context, project *engine.Project) error {
 	if _, err := io.WriteString(p.a.w.Stdout, "dsrun "+version()+", :help for help, Ctrl-D to leave\n"); err != nil {
 		return err
 	}
+	// Between a line and its statement the terminal sends Ctrl-C as a signal, which is not to end the session.
+	idle := func(s os.Signal) bool { return s == os.Interrupt }
+	p.a.onSignal.Store(&idle)
+	defer p.a.onSignal.Store(nil)
 	var in starlib.Input
 	for ctx.Err() == nil {
 		if in.Pending() {

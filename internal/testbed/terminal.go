@@ -127,13 +127,3 @@ func (x *Terminal) WaitEnd(line string) string {
 	x.t.Helper()
 	return x.Wait("the last line "+line, func(s string) bool { return s == line || strings.HasSuffix(s, "\n"+line) })
 }
-
-// Dead reports whether the program has ended, and its exit status.
-func (x *Terminal) Dead() (status string, dead bool) {
-	x.t.Helper()
-	out := strings.Fields(x.do("display-message", "-p", "#{pane_dead} #{pane_dead_status}"))
-	if len(out) < 2 || out[0] != "1" {
-		return "", false
-	}
-	return out[1], true
-}
