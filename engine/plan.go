@@ -114,7 +114,7 @@ func (h *host) dryTopic(ctx context.Context, name string) (*event.Topic, error) 
 		if err != nil {
 			return nil, err
 		}
-		return h.p.newTopic(d, driver, common, h.info.ID, func(m event.Message) { h.recorded.add(name, m, h.p.spill) }, nil)
+		return h.p.newTopic(d, driver, common, h.info.ID, func(m event.Message) { h.recorded.add(name, m, h.p.spill) }, h.watch)
 	})
 }
 

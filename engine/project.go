@@ -84,10 +84,10 @@ func (p *Project) Record(r *record.Recording) { p.record = r }
 
 // Topic returns the named topic, opening it if needed.
 func (p *Project) Topic(ctx context.Context, name string) (*event.Topic, error) {
-	return p.topic(ctx, name, "", nil)
+	return p.topic(ctx, name, "", watch{})
 }
 
-func (p *Project) topic(ctx context.Context, name, runID string, m *Manifest) (*event.Topic, error) {
+func (p *Project) topic(ctx context.Context, name, runID string, w watch) (*event.Topic, error) {
 	d, err := p.find(provider.KindTopic, name)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (p *Project) topic(ctx context.Context, name, runID string, m *Manifest) (*
 		if err != nil {
 			return nil, err
 		}
-		return p.newTopic(d, driver, common, runID, nil, m)
+		return p.newTopic(d, driver, common, runID, nil, w)
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/dsrun/dsrun/engine/event"
 	"github.com/dsrun/dsrun/engine/provider"
 	"github.com/dsrun/dsrun/engine/store"
+	"github.com/dsrun/dsrun/engine/telemetry"
 	"github.com/dsrun/dsrun/starlib"
 )
 
@@ -27,6 +28,8 @@ type Script struct {
 	Plan   *Plan             // receives what a dry run would have done; may be nil
 	// Manifest receives what the run reads, writes and publishes; may be nil. Its digest of the script is that of Source.
 	Manifest *Manifest
+	// Telemetry reports the run to a collector; may be nil. See Project.Telemetry.
+	Telemetry *telemetry.Telemetry
 }
 
 // Run runs a script to its end. Its error is a *starlib.ScriptError, whose chain holds the fault.
@@ -43,17 +46,26 @@ func (p *Project) RunProgram(ctx context.Context, program *starlib.Program, s Sc
 	session := p.Session(s)
 	if m := s.Manifest; m != nil {
 		m.begin(p, s, runInfo{session.host.info.ID, session.host.info.Started})
-		session.host.manifest = m
+		session.host.watch.manifest = m
 		defer func() { m.end(p.e.o.Clock.Now(), err) }()
 	}
 	base := p.scriptBase(s.Dir)
 	if filepath.IsAbs(base) {
 		session.host.beside = base
 	}
+	if t := s.Telemetry; t != nil {
+		session.host.watch.telemetry = t
+		if err := t.Count(p.stats, p.Events); err != nil {
+			return err
+		}
+		var end func(error)
+		ctx, end = t.Run(ctx, s.Name, session.host.info.ID, p.src.Env, s.DryRun)
+		defer func() { end(err) }()
+	}
 	out := p.e.o.Redactor.Writer(p.e.o.Stdout)
 	err = p.validateStores(ctx, session)
 	if err == nil && !s.DryRun {
-		err = p.flushOutboxes(ctx, session.host.info.ID, s.Manifest)
+		err = p.flushOutboxes(ctx, session.host.info.ID, session.host.watch)
 	}
 	if err == nil {
 		err = program.Run(ctx, starlib.RunOptions{
@@ -159,7 +171,7 @@ type host struct {
 
 	overlays lazy[*overlaid]
 	recorded recorder
-	manifest *Manifest // nil unless one is kept
+	watch    watch
 	watched  lazy[*store.Store]
 }
 
@@ -168,16 +180,35 @@ type overlaid struct {
 	overlay *store.OverlayDriver
 }
 
+// watch is who is told of what a run does.
+type watch struct {
+	manifest  *Manifest
+	telemetry *telemetry.Telemetry
+}
+
+// store returns s with what watches it.
+func (w watch) store(s *store.Store) *store.Store {
+	var witness func(store.Act)
+	if w.manifest != nil {
+		witness = w.manifest.witness
+	}
+	var layers []store.Interceptor
+	if w.telemetry != nil {
+		layers = append(layers, w.telemetry.Layer(s.Kind()))
+	}
+	return s.Watched(witness, layers...)
+}
+
 var _ starlib.Host = (*host)(nil)
 
 func (h *host) Store(ctx context.Context, name string) (*store.Store, error) {
-	if !h.dry && h.manifest != nil {
+	if !h.dry && h.watch != (watch{}) {
 		return h.watched.get(ctx, name, func(ctx context.Context) (*store.Store, error) {
 			s, err := h.p.Store(ctx, name)
 			if err != nil {
 				return nil, err
 			}
-			return s.WithWitness(h.manifest.witness), nil
+			return h.watch.store(s), nil
 		})
 	}
 	if !h.dry {
@@ -189,8 +220,8 @@ func (h *host) Store(ctx context.Context, name string) (*store.Store, error) {
 			return nil, err
 		}
 		overlay := store.Overlay(base.Driver())
-		if h.manifest != nil {
-			base = base.WithWitness(h.manifest.witness)
+		if h.watch != (watch{}) {
+			base = h.watch.store(base)
 		}
 		return &overlaid{Store: base.WithDriver(overlay), overlay: overlay}, nil
 	})
@@ -204,7 +235,7 @@ func (h *host) Topic(ctx context.Context, name string) (*event.Topic, error) {
 	if h.dry {
 		return h.dryTopic(ctx, name)
 	}
-	return h.p.topic(ctx, name, h.info.ID, h.manifest)
+	return h.p.topic(ctx, name, h.info.ID, h.watch)
 }
 
 func (h *host) Names(kind string) []string { return h.p.cfg.Names(kind) }

@@ -16,13 +16,18 @@ import (
 
 // newTopic puts the portable layers around a driver: the check of data, the outbox and the dead letters of the
 // declaration. With a record function nothing is sent.
-func (p *Project) newTopic(d *config.Decl, driver event.Driver, c schema.Common, runID string, record func(event.Message), m *Manifest) (*event.Topic, error) {
+func (p *Project) newTopic(d *config.Decl, driver event.Driver, c schema.Common, runID string, record func(event.Message), w watch) (*event.Topic, error) {
 	o := event.Options{Source: c.Source, RunID: runID, Description: c.Description, Retry: p.e.o.Retry, Clock: p.e.o.Clock,
 		Redactor: p.e.o.Redactor, DryRun: record, Log: p.e.o.Log}
+	if t := w.telemetry; t != nil {
+		o.Batch = func(ctx context.Context, n int) (context.Context, func(error)) {
+			return t.Batch(ctx, d.Name, d.Type, n)
+		}
+	}
 	o.Accepted = func(e event.Message) {
 		p.events.Add(1)
-		if m != nil {
-			m.accepted(d.Name, e)
+		if w.manifest != nil {
+			w.manifest.accepted(d.Name, e)
 		}
 	}
 	if c.MaxAttempts > 0 {
@@ -134,7 +139,7 @@ func (p *Project) Durable() []string {
 
 // flushOutboxes sends what earlier runs left, before a script starts. A bus that still cannot be reached is no reason not
 // to run; the topic logs what happened.
-func (p *Project) flushOutboxes(ctx context.Context, runID string, m *Manifest) error {
+func (p *Project) flushOutboxes(ctx context.Context, runID string, w watch) error {
 	for _, name := range p.Durable() {
 		s, err := p.State()
 		if err != nil {
@@ -145,7 +150,7 @@ func (p *Project) flushOutboxes(ctx context.Context, runID string, m *Manifest) 
 		if err == nil && n == 0 {
 			continue
 		}
-		t, err := p.topic(ctx, name, runID, m)
+		t, err := p.topic(ctx, name, runID, w)
 		if err == nil {
 			_, err = t.Flush(ctx)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,7 @@ type runFlags struct {
 	record    string
 	help      bool
 	manifest  string
+	otlp      string
 	summary   bool
 }
 
@@ -52,6 +54,7 @@ func (o *runFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&o.planOut, "plan-out", "", "with --dry-run: write the plan to `FILE`, for dsrun apply")
 	f.StringVar(&o.record, "record", "", "keep what datastores answer in the folder `DIR`, for dsrun test --replay")
 	f.StringVar(&o.manifest, "manifest", "", "write what the run read, wrote and published to `FILE`, as JSON")
+	f.StringVar(&o.otlp, "otlp", "", "report traces and metrics of the run to the OpenTelemetry collector at `URL`")
 	f.BoolVar(&o.summary, "summary", false, "end with a line of what was done; a terminal always gets it")
 	f.BoolVar(&o.untrusted, "untrusted", false, "run the script as one that nobody has reviewed")
 	f.BoolVarP(&o.help, "help", "h", false, "help for the script")
@@ -133,6 +136,16 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 	}
 	if manifest != "" {
 		run.Manifest = &engine.Manifest{}
+	}
+	if endpoint := cmp.Or(o.otlp, project.Config().Settings.OTLPEndpoint); endpoint != "" {
+		if run.Telemetry, err = project.Telemetry(cmd.Context(), endpoint); err != nil {
+			return err
+		}
+		defer func() {
+			if err := run.Telemetry.Close(); err != nil { // the run is what counts
+				a.logger().Warn("the run could not be reported in full", "collector", endpoint, "error", err.Error())
+			}
+		}()
 	}
 	begun := a.w.Clock.Now()
 	err = project.RunProgram(cmd.Context(), program, run)

@@ -12,6 +12,7 @@ type Settings struct {
 	SpillDir        string        // absolute; "" means the engine's default
 	StateDir        string        // absolute; "" means the engine's default
 	ManifestDir     string        // absolute; "" means that runs leave no manifest
+	OTLPEndpoint    string        // URL of a collector of OpenTelemetry; "" reports nothing
 	LogLevel        string        // debug, info, warn or error
 	LogFormat       string        // text or json
 }
@@ -33,6 +34,7 @@ func (s *Settings) Fields(f *Fields) {
 	f.Path(&s.SpillDir, "spill_dir", "Folder for data that does not fit in memory.").Eg(`"/var/tmp/dsrun"`)
 	f.Path(&s.StateDir, "state_dir", "Folder for what outlives a run: resume journals, rotated tokens, undelivered events.").Eg(`".dsrun"`)
 	f.Path(&s.ManifestDir, "manifest_dir", "Folder in which each run of a script leaves its manifest, RUNID.json: what it read, wrote and published.").Eg(`"manifests"`)
+	f.String(&s.OTLPEndpoint, "otlp_endpoint", "URL of a collector of OpenTelemetry that gets traces and metrics of each run, by OTLP over HTTP.").Eg(`"http://localhost:4318"`)
 	f.String(&s.LogLevel, "log_level", "Least important level that is logged.").Default(`"info"`).OneOf("debug", "info", "warn", "error")
 	f.String(&s.LogFormat, "log_format", "Form of the log.").Default(`"text"`).OneOf("text", "json")
 }

@@ -29,6 +29,11 @@ func (t *Topic) send(ctx context.Context, batch []Message, limits Limits) []erro
 
 func (t *Topic) sendNow(ctx context.Context, batch []Message, limits Limits) []error {
 	errs := make([]error, len(batch))
+	if t.o.Batch != nil {
+		var end func(error)
+		ctx, end = t.o.Batch(ctx, len(batch))
+		defer func() { end(firstOf(errs)) }()
+	}
 	if limits.Ordered { // no batch may overtake one that is being retried
 		select {
 		case t.ordered <- struct{}{}:
@@ -46,6 +51,16 @@ func (t *Topic) sendNow(ctx context.Context, batch []Message, limits Limits) []e
 	}
 	t.sendLeft(ctx, batch, left, errs)
 	return errs
+}
+
+// firstOf returns the first error.
+func firstOf(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sendLeft sends the messages of batch whose indices are left, and notes in errs what became of them.

@@ -28,6 +28,8 @@ type Options struct {
 	DryRun      func(Message) // records instead of sending, when set; called from many goroutines
 	// Accepted is told of each event that the bus, or the outbox of the topic, has taken; it is called from many goroutines.
 	Accepted func(Message)
+	// Batch is told of each batch of n events that is sent, tries and all; end is called with the first error of its events.
+	Batch func(ctx context.Context, n int) (_ context.Context, end func(error))
 	// Check refuses data that is not as the topic promises; nil allows all.
 	Check func(data []byte) error
 	// Outbox keeps events until the bus has taken them, when set. The topic owns it.

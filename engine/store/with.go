@@ -1,12 +1,16 @@
 package store
 
+import "slices"
+
 // Prefix returns what is put before every key.
 func (s *Store) Prefix() string { return s.o.Prefix }
 
-// WithWitness returns a store over the same driver that tells w of what is done through it. It is not to be closed: s is.
-func (s *Store) WithWitness(w func(Act)) *Store {
+// Watched returns a store over the same driver that tells w, which may be nil, of what is done through it, with more layers
+// outside of those that it has. It is not to be closed: s is.
+func (s *Store) Watched(w func(Act), layers ...Interceptor) *Store {
 	o := s.o
 	o.Witness = w
+	o.Layers = append(slices.Clone(layers), o.Layers...)
 	return New(s.name, s.kind, s.d, o)
 }
 

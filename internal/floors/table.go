@@ -10,7 +10,7 @@ import (
 // alone. Imports run downward.
 var floors = [][]string{
 	0: {"config/schema", "engine/rows", "engine/fault", "engine/secret", "engine/clock", "internal/spell", "internal/markdown"},
-	1: {"engine/store", "engine/event", "engine/sqldb", "engine/format", "engine/credential", "engine/state", "engine/retry", "engine/httpclient"},
+	1: {"engine/store", "engine/event", "engine/sqldb", "engine/format", "engine/credential", "engine/state", "engine/retry", "engine/httpclient", "engine/telemetry"},
 	2: {"config", "starlib", "engine/provider"},
 	3: {"engine/providers"},
 	4: {"=engine", "=engine/providers"},
@@ -94,6 +94,8 @@ var libraries = []library{
 	{"golang.org/x/sys", anywhere, true},
 	{"golang.org/x/text", anywhere, true},
 	{"github.com/rogpeppe/go-internal/diff", []string{"cmd"}, true},
+	{"go.opentelemetry.io/otel", []string{"engine/telemetry"}, true},
+	{"go.opentelemetry.io/proto/otlp", nil, true},
 	// for tests and suites
 	{"github.com/google/go-cmp", suites, true},
 	{"github.com/rogpeppe/go-internal", suites, true},
