@@ -69,7 +69,11 @@ func (w *rowWriter) write(k chunk) error {
 	if err != nil {
 		return err
 	}
-	return w.wrap(w.f.Write(b))
+	if err := w.f.Write(b); err != nil {
+		return w.wrap(err)
+	}
+	w.d.Stats().RowsWritten.Add(int64(b.N))
+	return nil
 }
 
 // wrap names the object in what a format says.

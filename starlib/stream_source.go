@@ -190,6 +190,7 @@ func (c *readCursor) next(int) (chunk, error) {
 			if b.N == 0 {
 				continue
 			}
+			c.s.store.Stats().RowsRead.Add(int64(b.N))
 			return chunk{batch: b}, nil
 		}
 		if err != io.EOF {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,13 +13,14 @@ import (
 
 const (
 	progressEvery = 200 * time.Millisecond // on a terminal
-	progressLog   = 10 * time.Second       // in a log of level debug
+	progressPlain = 30 * time.Second       // in a pipe
+	progressJSON  = 10 * time.Second       // with --json
 	progressDelay = 500 * time.Millisecond // what is done sooner shows none
 	progressSpan  = 5 * time.Second        // over which the rate is taken
 )
 
-// meter counts what a transfer does and shows it on a terminal while it runs: one line, without any name of an object.
-// In a pipe it shows nothing, unless debug is logged.
+// meter counts what a transfer or a run does and shows it while it lasts: on a terminal one line, without any name of an
+// object; in a pipe a plain line now and then; with --json a value {"progress": {...}} on standard error.
 type meter struct {
 	planned, bytes          atomic.Int64 // objects and bytes that are to be dealt with
 	written                 atomic.Int64 // bytes
@@ -33,6 +35,9 @@ type meter struct {
 	done  sync.WaitGroup
 
 	samples []sample
+	// render and counts are what is shown of something else than a transfer; nil shows a transfer.
+	render func(now time.Time, width int) string
+	counts func() any
 }
 
 type sample struct {
@@ -48,6 +53,9 @@ func (a *app) meter() *meter {
 	if m.tty {
 		m.line = &lineWriter{w: a.w.Stderr}
 		a.w.Stderr = m.line
+		if a.w.StdoutTTY { // what is printed must not run into the line either
+			a.w.Stdout = &besideWriter{m.line, a.w.Stdout}
+		}
 	}
 	return m
 }
@@ -71,8 +79,7 @@ func (m *meter) Done(copied, skipped, failed int64) {
 // start begins to show.
 func (m *meter) start() {
 	m.begun = time.Now()
-	debug := m.a.log.Level() <= slog.LevelDebug && !m.a.g.json
-	if !m.tty && !debug {
+	if !m.tty && !m.a.g.json && m.a.log.Level() > slog.LevelInfo {
 		return
 	}
 	m.quit = make(chan struct{})
@@ -80,8 +87,11 @@ func (m *meter) start() {
 	go func() {
 		defer m.done.Done()
 		every := progressEvery
-		if !m.tty {
-			every = progressLog
+		switch {
+		case m.a.g.json:
+			every = progressJSON
+		case !m.tty:
+			every = progressPlain
 		}
 		tick := time.NewTicker(every)
 		defer tick.Stop()
@@ -90,9 +100,13 @@ func (m *meter) start() {
 			case <-m.quit:
 				return
 			case now := <-tick.C:
-				text := m.text(now, m.a.w.Width-1)
+				if m.a.g.json {
+					m.event(now)
+					continue
+				}
+				text := m.shown(now)
 				if !m.tty {
-					fmt.Fprintf(m.a.w.Stderr, "debug: %s\n", text)
+					fmt.Fprintf(m.a.w.Stderr, "info: %s\n", text)
 				} else if now.Sub(m.begun) >= progressDelay {
 					m.line.show(text)
 				}
@@ -111,6 +125,36 @@ func (m *meter) stop() {
 	if m.line != nil {
 		m.line.show("")
 	}
+}
+
+func (m *meter) shown(now time.Time) string {
+	width := m.a.w.Width - 1
+	if !m.tty {
+		width = 0
+	}
+	if m.render != nil {
+		return cut(m.render(now, width), width)
+	}
+	return m.text(now, width)
+}
+
+// event writes what has been done so far as one value.
+func (m *meter) event(now time.Time) {
+	v := any(struct {
+		Planned  int64   `json:"planned"`
+		Complete bool    `json:"plan_complete"`
+		Done     int64   `json:"done"`
+		Skipped  int64   `json:"skipped"`
+		Failed   int64   `json:"failed"`
+		Bytes    int64   `json:"bytes"`
+		Planning int64   `json:"bytes_planned"`
+		Seconds  float64 `json:"seconds"`
+	}{m.planned.Load(), m.ended.Load(), m.copied.Load(), m.skipped.Load(), m.failed.Load(), m.written.Load(), m.bytes.Load(), now.Sub(m.begun).Round(time.Millisecond).Seconds()})
+	if m.counts != nil {
+		v = m.counts()
+	}
+	b, _ := json.Marshal(map[string]any{"progress": v}) // numbers and plain text always encode
+	fmt.Fprintf(m.a.w.Stderr, "%s\n", b)
 }
 
 // text is the line at a time: a bar, its share, bytes, rate, remaining time and objects. Until the plan is complete there
@@ -182,6 +226,32 @@ type lineWriter struct {
 	mu    sync.Mutex
 	w     io.Writer
 	shown string
+}
+
+// besideWriter writes to another stream of the terminal that a line is kept on.
+type besideWriter struct {
+	line *lineWriter
+	w    io.Writer
+}
+
+// Write implements io.Writer for whole lines.
+func (b *besideWriter) Write(p []byte) (int, error) {
+	l := b.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shown == "" {
+		return b.w.Write(p)
+	}
+	if _, err := io.WriteString(l.w, eraseLine); err != nil {
+		return 0, err
+	}
+	n, err := b.w.Write(p)
+	if len(p) > 0 && p[len(p)-1] != '\n' { // the line comes back when the text's has ended
+		l.shown = ""
+	} else if err == nil {
+		_, err = io.WriteString(l.w, l.shown)
+	}
+	return n, err
 }
 
 const eraseLine = "\r\x1b[K" // ECMA-48: carriage return, EL

@@ -433,3 +433,58 @@ func TestProgressLine(t *testing.T) {
 		t.Errorf("with --json: %q", text)
 	}
 }
+
+// A script that takes a while shows what it does: on a terminal in a line that is gone at the end, below what it prints.
+func TestRunShowsProgress(t *testing.T) {
+	w := newWeb(t)
+	dir, _, _ := bigSource(t, w)
+	write(t, dir, "copy.star", "def main():\n    print('begun')\n    ds.src.copy('big.bin', ds.out, overwrite = 'always')\n    print('done')\n")
+	run := func(tty bool, args ...string) (screen string) {
+		var out lockedBuffer
+		world := testWorld(dir, append([]string{"run", "copy.star"}, args...))
+		world.Providers, world.StderrTTY, world.StdoutTTY, world.Stderr, world.Stdout = withHTTPStore, tty, tty, &out, &out
+		reached := w.allow(2)
+		go func() {
+			<-reached
+			time.Sleep(1200 * time.Millisecond)
+			w.allow(-1)
+			w.CloseClientConnections() // what is held up is sent again
+		}()
+		if code := Main(world); code != 0 {
+			t.Errorf("exit code %d: %s", code, out.String())
+		}
+		return out.String()
+	}
+	text := run(true)
+	if !strings.Contains(text, "0:01  read ") || !strings.Contains(text, eraseLine) {
+		t.Errorf("no progress on a terminal: %q", text)
+	}
+	shown := ""
+	for line := range strings.SplitAfterSeq(text, "\n") { // what is left on the screen
+		shown += line[strings.LastIndex(line, eraseLine)+1:]
+	}
+	shown = strings.ReplaceAll(shown, "\x1b[K", "")
+	if !strings.HasPrefix(shown, "begun\n") || !strings.Contains(shown, "done\n") || !strings.Contains(shown, " ok: read ") || strings.Contains(shown, "0:01") {
+		t.Errorf("left on the terminal: %q", shown)
+	}
+	if text := run(false); text != "begun\ndone\n" {
+		t.Errorf("in a pipe: %q", text)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

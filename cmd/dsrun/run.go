@@ -108,6 +108,7 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 		path = ""
 	}
 	a.dryRun = o.dryRun
+	m := a.meter()
 	_, project, err := a.load(path)
 	if err != nil {
 		return err
@@ -148,7 +149,9 @@ func (a *app) run(cmd *cobra.Command, o *runFlags, args []string) error {
 		}()
 	}
 	begun := a.w.Clock.Now()
+	a.showRun(m, project, run.RunID)
 	err = project.RunProgram(cmd.Context(), program, run)
+	m.stop()
 	if rec != nil {
 		err = a.recorded(rec, shown, o.record, err)
 	}

@@ -71,6 +71,8 @@ type report struct {
 	Written    int64   `json:"objects_written"`
 	Deleted    int64   `json:"objects_deleted"`
 	Listed     int64   `json:"objects_listed"`
+	RowsIn     int64   `json:"rows_read"`
+	RowsOut    int64   `json:"rows_written"`
 	BytesIn    int64   `json:"bytes_read"`
 	BytesOut   int64   `json:"bytes_written"`
 	Events     int64   `json:"events"`
@@ -80,12 +82,41 @@ type report struct {
 	PeakMemory int64   `json:"peak_memory"` // bytes; 0 where the system does not say
 }
 
+// reportOf counts what a project's stores and topics did so far.
+func reportOf(p *engine.Project, runID string, took time.Duration) report {
+	s := p.Stats()
+	return report{RunID: runID, Status: "ok", Read: s.Opened.Load(), Written: s.Stored.Load() + s.Copied.Load(), Deleted: s.Deleted.Load(), Listed: s.Listed.Load(),
+		RowsIn: s.RowsRead.Load(), RowsOut: s.RowsWritten.Load(), BytesIn: s.BytesRead.Load(), BytesOut: s.BytesWritten.Load(), Events: p.Events(),
+		Requests: s.Requests.Load(), Retries: s.Retries.Load(), Seconds: took.Round(time.Millisecond).Seconds(), PeakMemory: peakMemory()}
+}
+
+// showRun shows what a run does while it lasts.
+func (a *app) showRun(m *meter, p *engine.Project, runID string) {
+	m.render = func(now time.Time, _ int) string {
+		r := reportOf(p, runID, now.Sub(m.begun))
+		words := []string{clockTime(r.Seconds), fmt.Sprintf("read %d objects, %s", r.Read, humanBytes(r.BytesIn)), fmt.Sprintf("wrote %d, %s", r.Written, humanBytes(r.BytesOut))}
+		if r.Listed > 0 {
+			words = append(words, fmt.Sprintf("listed %d", r.Listed))
+		}
+		if r.RowsIn > 0 {
+			words = append(words, fmt.Sprintf("%d rows", r.RowsIn))
+		}
+		if r.Events > 0 {
+			words = append(words, fmt.Sprintf("%d events", r.Events))
+		}
+		return strings.Join(append(words, humanBytes(int64(m.rate(now, r.BytesIn+r.BytesOut)))+"/s"), "  ")
+	}
+	m.counts = func() any {
+		r := reportOf(p, runID, time.Since(m.begun))
+		r.Status = "running"
+		return r
+	}
+	m.start()
+}
+
 // runSummary ends a run with what it did: one line, or with --json one value, on standard error.
 func (a *app) runSummary(p *engine.Project, runID string, took time.Duration, err error) {
-	s := p.Stats()
-	r := report{RunID: runID, Status: "ok", Read: s.Opened.Load(), Written: s.Stored.Load() + s.Copied.Load(), Deleted: s.Deleted.Load(), Listed: s.Listed.Load(),
-		BytesIn: s.BytesRead.Load(), BytesOut: s.BytesWritten.Load(), Events: p.Events(), Requests: s.Requests.Load(), Retries: s.Retries.Load(),
-		Seconds: took.Round(time.Millisecond).Seconds(), PeakMemory: peakMemory()}
+	r := reportOf(p, runID, took)
 	if err != nil {
 		r.Status = "failed"
 	}
@@ -98,7 +129,7 @@ func (a *app) runSummary(p *engine.Project, runID string, took time.Duration, er
 	for _, c := range []struct {
 		n    int64
 		what string
-	}{{r.Deleted, "deleted %d"}, {r.Listed, "listed %d"}, {r.Events, "events %d"}, {r.Retries, "retries %d"}} {
+	}{{r.Deleted, "deleted %d"}, {r.Listed, "listed %d"}, {r.RowsIn, "rows read %d"}, {r.RowsOut, "rows written %d"}, {r.Events, "events %d"}, {r.Retries, "retries %d"}} {
 		if c.n > 0 {
 			words = append(words, fmt.Sprintf(c.what, c.n))
 		}

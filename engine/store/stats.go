@@ -15,6 +15,8 @@ type Stats struct {
 	Stored       atomic.Int64 // objects stored
 	Copied       atomic.Int64 // objects copied by the service itself
 	Deleted      atomic.Int64 // keys deleted
+	RowsRead     atomic.Int64 // rows that scripts decoded from objects
+	RowsWritten  atomic.Int64 // rows that scripts encoded into objects
 }
 
 // What an Act says was done.

@@ -148,6 +148,8 @@ func (t *Telemetry) Count(s *store.Stats, events func() int64) error {
 		{"dsrun.objects.read", "{object}", "objects opened", s.Opened.Load},
 		{"dsrun.objects.written", "{object}", "objects stored", func() int64 { return s.Stored.Load() + s.Copied.Load() }},
 		{"dsrun.objects.deleted", "{object}", "objects deleted", s.Deleted.Load},
+		{"dsrun.rows.read", "{row}", "rows decoded from objects", s.RowsRead.Load},
+		{"dsrun.rows.written", "{row}", "rows encoded into objects", s.RowsWritten.Load},
 		{"dsrun.events", "{event}", "events accepted", events},
 	} {
 		_, err := m.Int64ObservableCounter(c.name, metric.WithUnit(c.unit), metric.WithDescription(c.what),
