@@ -1,18 +1,11 @@
 # topic "eventgrid": events to Azure Event Grid. The identity needs the role "EventGrid Data Sender" on the topic:
 #   az role assignment create --assignee CLIENT_ID --role "EventGrid Data Sender" --scope $(az eventgrid topic show -n training -g GROUP --query id -o tsv)
 
-variable "client_secret" {
-  type        = string
-  default     = "set-me"
-  sensitive   = true
-  description = "Secret of the application that sends."
-}
-
 credential "azure" "trainer" {
   method        = "service_principal"
   tenant_id     = "00000000-0000-0000-0000-000000000000"
   client_id     = "11111111-1111-1111-1111-111111111111"
-  client_secret = var.client_secret
+  client_secret = env("AZURE_CLIENT_SECRET")
 }
 
 # A topic that was made with --input-schema cloudeventschemav1_0 takes CloudEvents.

@@ -13,16 +13,9 @@ variable "endpoint" {
   description = "What az eventgrid topic show --query endpoint prints."
 }
 
-variable "access_key" {
-  type        = string
-  default     = "set-me"
-  sensitive   = true
-  description = "What az eventgrid topic key list --query key1 prints."
-}
-
 credential "azure" "topic" {
   method     = "access_key"
-  access_key = var.access_key
+  access_key = env("EVENTGRID_ACCESS_KEY") # dsrun:ignore account-key this key may send events to one topic, and nothing else
 }
 
 datastore "local" "raw" {

@@ -212,7 +212,10 @@ func lookup(all []topic, word string) (found []topic, near string) {
 		return false
 	}
 	for _, match := range []func(t topic) bool{
-		func(t topic) bool { return named(t, func(n string) bool { return n == want }) },
+		func(t topic) bool {
+			// A family of credentials and a method of another one may have one name: both are meant.
+			return named(t, func(n string) bool { return n == want }) || t.Kind == "method" && strings.ToLower(t.short) == want
+		},
 		func(t topic) bool { return t.short != "" && strings.ToLower(t.short) == strings.TrimLeft(want, "-.") },
 		func(t topic) bool { return named(t, func(n string) bool { return strings.HasPrefix(n, want) }) },
 		func(t topic) bool { return strings.HasPrefix(strings.ToLower(t.short), want) && t.short != "" },
