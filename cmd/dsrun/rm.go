@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,12 +20,13 @@ func (a *app) rmCmd() *cobra.Command {
 		Example: "  dsrun rm clean:summary.json\n  dsrun rm -r --dry-run 'clean:tmp/**'",
 		Args:    atLeast(1, "PLACE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			m := a.meter()
 			ps, err := a.places()
 			if err != nil {
 				return err
 			}
 			for _, arg := range args {
-				if err := a.rm(cmd.Context(), ps, arg, o); err != nil {
+				if err := a.rm(cmd.Context(), ps, m, arg, o); err != nil {
 					return err
 				}
 			}
@@ -40,7 +42,7 @@ func (a *app) rmCmd() *cobra.Command {
 
 type rmFlags struct{ recursive, dryRun, missingOK, failEmpty bool }
 
-func (a *app) rm(ctx context.Context, ps *places, arg string, o rmFlags) error {
+func (a *app) rm(ctx context.Context, ps *places, m *meter, arg string, o rmFlags) error {
 	p, err := ps.open(ctx, arg)
 	if err != nil {
 		return err
@@ -80,7 +82,16 @@ func (a *app) rm(ctx context.Context, ps *places, arg string, o rmFlags) error {
 		}
 		return nil
 	}
+	before := p.store.Stats().Deleted.Load()
+	m.render = func(time.Time, int) string {
+		return fmt.Sprintf("deleted %d of %d objects", p.store.Stats().Deleted.Load()-before, len(keys))
+	}
+	m.counts = func() any {
+		return map[string]int64{"deleted": p.store.Stats().Deleted.Load() - before, "planned": int64(len(keys))}
+	}
+	m.start()
 	failed, err := p.store.DeleteKeys(ctx, keys)
+	m.stop()
 	bad := map[string]bool{}
 	for _, f := range failed {
 		bad[f.Key] = true
