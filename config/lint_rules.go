@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -323,10 +324,12 @@ func publicACL(l *linter) {
 }
 
 // secretText are beginnings and forms of texts that are secrets whatever they are assigned to.
-var secretText = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(ghp|gho|ghs|github_pat|glpat|xox[abp]|hf|dapi|sk_live|whsec)[_-][A-Za-z0-9_-]{16,}|\bdapi[0-9a-f]{32}\b|AccountKey=[A-Za-z0-9+/=]{20,}|[?&](sig|X-Amz-Signature)=[A-Za-z0-9%+/=]{20,}|^[a-z][a-z0-9+.-]*://[^/@\s:]+:[^/@\s]+@`)
+var secretText = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----|\b(ghp|gho|ghs|github_pat|glpat|xox[abp]|hf|dapi|sk_live|whsec)[_-][A-Za-z0-9_-]{16,}|\bdapi[0-9a-f]{32}\b|AccountKey=[A-Za-z0-9+/=]{20,}|[?&](sig|X-Amz-Signature)=[A-Za-z0-9%+/=]{20,}|^[a-z][a-z0-9+.-]*://[^/@\s:]+:[^/@\s]+@`)
+})
 
 // LooksSecret reports whether a text is a key, a token or an address with a password in it, whatever it is for.
-func LooksSecret(text string) bool { return secretText.MatchString(text) }
+func LooksSecret(text string) bool { return secretText().MatchString(text) }
 
 func secretLiteral(l *linter) {
 	said := map[*attr]bool{}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -179,8 +180,9 @@ func (d *Driver) amazon(region string) (address, error) {
 }
 
 var (
-	bucketName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{1,254}$`)
-	bareWord   = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)
+	// Compiled when first asked: such counts cost a millisecond at every start of the program.
+	bucketName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{1,254}$`) })
+	bareWord   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`) })
 )
 
 func checkBucket(s string) error {
@@ -191,14 +193,14 @@ func checkBucket(s string) error {
 		return nil
 	case strings.Contains(s, "/"):
 		return fmt.Errorf("\"bucket\" holds a path: give the name of the bucket alone and the path as \"prefix\".")
-	case !bucketName.MatchString(s) || strings.Contains(s, ".."):
+	case !bucketName().MatchString(s) || strings.Contains(s, ".."):
 		return fmt.Errorf("%q is no name of a bucket: it has 3 to 63 lowercase letters, digits, hyphens and dots.", s)
 	}
 	return nil
 }
 
 func checkEndpoint(s, kind, bucket string) error {
-	if p, ok := presetOf(func(p preset) bool { return p.name == kind }); ok && p.word != "" && bareWord.MatchString(s) {
+	if p, ok := presetOf(func(p preset) bool { return p.name == kind }); ok && p.word != "" && bareWord().MatchString(s) {
 		return nil
 	}
 	u, err := url.Parse(s)
