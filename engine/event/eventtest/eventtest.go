@@ -43,6 +43,8 @@ type Harness struct {
 	Secrets []string
 	// Redactor is the one that the driver's provider was given; Secrets are added to it. nil makes one.
 	Redactor *secret.Redactor
+	// DropsRepeats says that the bus keeps one of several events of one id, as FIFO queues do.
+	DropsRepeats bool
 	// Skip gives the reason for each check, by its name, that the server used here cannot show.
 	Skip map[string]string
 }

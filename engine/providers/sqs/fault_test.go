@@ -47,8 +47,9 @@ func TestSuiteOverFake(t *testing.T) {
 					f.Missing = true
 					return over(t, f, "")
 				},
-				Secrets: []string{awsfake.Secret, awsfake.Token},
-				Idle:    func() { fakes.Range(func(_, f any) bool { f.(*awsfake.Fake).Server.Close(); return true }) },
+				DropsRepeats: fifo,
+				Secrets:      []string{awsfake.Secret, awsfake.Token},
+				Idle:         func() { fakes.Range(func(_, f any) bool { f.(*awsfake.Fake).Server.Close(); return true }) },
 			})
 		})
 	}

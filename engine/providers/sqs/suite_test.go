@@ -54,7 +54,7 @@ func TestSuite(t *testing.T) {
 	var n atomic.Int32
 	skips := map[string]string{"largest message": "moto's HTTP server takes minutes for as many bytes; the fake shows it"}
 	for _, name := range []string{"stream", "stream of large events", "too large", "refused for good", "one spoils the batch", "stream that fails", "bounded ahead", "slow stream",
-		"panic of the stream", "concurrent publishers", "order under retries", "gives up", "full bytes", "lost answer"} {
+		"panic of the stream", "concurrent publishers", "order under retries", "gives up", "full bytes", "lost answer", "storm", "order under lost answers", "order after an outage"} {
 		skips[name] = "moto takes minutes for as many events; the fake shows it"
 	}
 	for _, suffix := range []string{"", ".fifo"} {
