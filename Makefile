@@ -19,9 +19,10 @@ test: testbed lint test-go test-race check-link ## everything, with what it need
 testbed: ## the servers and tools that tests use
 	@internal/testbed/install.sh
 
+# Suites wait for servers most of their time, so that more of them run at once than there are processors.
 test-go:
 	@mkdir -p $(TESTBED); : > $(DSRUN_TESTBED_LOG)
-	$(GO) test -timeout 25m -tags $(TAGS) ./...
+	$(GO) test -p 3 -timeout 25m -tags $(TAGS) ./...
 
 # Suites over servers that are slow under the race detector: `make test-long` runs them so, the gate runs them without.
 SLOW_RACE := providers/(adlsgen1|adlsgen2|alipan|azureblob|azurefiles|databricks|gcs|oci|pubsub|sftp|sns|sqs|eventgrid|huggingface|internal/webhdfs)$$
