@@ -25,7 +25,7 @@ test-go:
 	$(GO) test -p 3 -timeout 25m -tags $(TAGS) ./...
 
 # Suites over servers that are slow under the race detector: `make test-long` runs them so, the gate runs them without.
-SLOW_RACE := providers/(adlsgen1|adlsgen2|alipan|azureblob|azurefiles|databricks|gcs|oci|pubsub|sftp|sns|sqs|eventgrid|huggingface|internal/webhdfs)$$
+SLOW_RACE := engine/providers$$|providers/(adlsgen1|adlsgen2|alipan|azureblob|azurefiles|databricks|gcs|oci|pubsub|sftp|sns|sqs|eventgrid|huggingface|internal/webhdfs)$$
 
 test-race: ## the race detector needs a C compiler
 	@if command -v $${CC:-gcc} >/dev/null; then \

@@ -83,9 +83,13 @@ func TestGateway(t *testing.T) { gateway(t, testbed.VersityGW(t), Options{Preset
 func TestGatewayTLS(t *testing.T) { gateway(t, testbed.VersityGWTLS(t), Options{Preset: "aws"}) }
 
 // Without checksums, chunks are signed.
-func TestGatewayWithoutSums(t *testing.T) { gateway(t, testbed.VersityGW(t), Options{Preset: "minio"}) }
+func TestGatewayWithoutSums(t *testing.T) {
+	slowRace(t)
+	gateway(t, testbed.VersityGW(t), Options{Preset: "minio"})
+}
 
 func TestGatewayUnknownTLS(t *testing.T) {
+	slowRace(t)
 	gateway(t, testbed.VersityGWTLS(t), Options{Preset: "other"})
 }
 
@@ -102,6 +106,13 @@ func TestGatewayOtherSums(t *testing.T) {
 	a := testbed.VersityGW(t)
 	for _, algo := range []string{algoCRC32C, algoSHA256} {
 		t.Run(algo, func(t *testing.T) { gateway(t, a, Options{Preset: "aws", Checksum: algo}) })
+	}
+}
+
+// slowRace leaves a variant that shares its goroutines with the others out of quick runs of the race detector.
+func slowRace(t *testing.T) {
+	if raceDetector && !testbed.Long() {
+		t.Skip("a variant of the suite, under the race detector at full figures only (DSRUN_TEST_LONG=1)")
 	}
 }
 
