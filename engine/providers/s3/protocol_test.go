@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -288,3 +290,56 @@ type ambientSource struct {
 }
 
 func (a ambientSource) Ambient() bool { return a.own }
+
+// A service may refuse a body by closing the connection under it, so that its answer is lost: the next try asks first,
+// and learns why.
+func TestRefusedBody(t *testing.T) {
+	missing := true
+	d, f := serve(t, keys("AK", "secret"), Options{}, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == "HEAD" && missing:
+			w.WriteHeader(404)
+		case r.Method == "HEAD":
+			w.Header().Set("ETag", `"e"`)
+			w.Header().Set("Content-Length", "1048576")
+		case r.Header.Get("Expect") == "" && missing:
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_ = c.(*net.TCPConn).SetLinger(0)
+				_ = c.Close()
+			}
+		case missing:
+			refuse(w, 404, "NoSuchBucket", "")
+		default:
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("ETag", `"e"`)
+		}
+	})
+	put := func() error {
+		_, err := d.Put(t.Context(), "k", store.BytesBody(make([]byte, 1<<20)), store.PutOptions{})
+		return err
+	}
+	if c := d.Classify(put()); c.Code != fault.Unavailable || !c.MaybeApplied && c.Hint != "" {
+		t.Errorf("the first try: %+v", c)
+	}
+	if c := d.Classify(put()); c.Code != fault.NotFound || !strings.Contains(c.Hint, "create_if_not_exists") {
+		t.Errorf("the second try: %+v", c)
+	}
+	missing = false
+	if err := put(); err != nil {
+		t.Error(err)
+	}
+	if err := put(); err != nil {
+		t.Error(err)
+	}
+	asked := ""
+	for _, r := range f.Requests() {
+		if r.Method == "HEAD" {
+			continue
+		}
+		asked += map[bool]string{true: "x", false: "-"}[r.Header.Get("Expect") != ""]
+	}
+	if asked != "-xx-" {
+		t.Errorf("asked before the body: %s", asked)
+	}
+}

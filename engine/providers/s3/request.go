@@ -178,8 +178,18 @@ func (d *Driver) send(ctx context.Context, r *request, region string, refresh bo
 			req.Body = http.NoBody
 		}
 	}
+	asks := req.ContentLength > 0 && d.wary.Load()
+	if asks {
+		req.Header["Expect"] = []string{"100-continue"}
+	}
 	resp, err := d.http.Do(req)
+	if err == nil && asks && resp.StatusCode/100 == 2 {
+		d.wary.Store(false)
+	}
 	if err != nil {
+		if req.ContentLength > 0 && ctx.Err() == nil {
+			d.wary.Store(true)
+		}
 		if r.body != nil {
 			if own := r.body.cause(nil); own != nil && ctx.Err() == nil {
 				return nil, own

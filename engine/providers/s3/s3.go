@@ -118,6 +118,7 @@ type Driver struct {
 	log      *slog.Logger
 	closed   atomic.Bool
 	unsigned atomic.Bool  // no credential was found
+	wary     atomic.Bool  // a connection broke under a body: a refusal may have been lost with it, so that the next body is asked for first
 	skew     atomic.Int64 // nanoseconds that the service's clock is ahead of ours
 
 	own        bool // http has a connection pool of its own
