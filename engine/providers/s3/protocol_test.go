@@ -294,9 +294,13 @@ func (a ambientSource) Ambient() bool { return a.own }
 // A service may refuse a body by closing the connection under it, so that its answer is lost: the next try asks first,
 // and learns why.
 func TestRefusedBody(t *testing.T) {
-	missing := true
+	missing, gone := true, false // what puts and what listings are told
 	d, f := serve(t, keys("AK", "secret"), Options{}, func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case r.Method == "GET" && gone:
+			refuse(w, 404, "NoSuchBucket", "")
+		case r.Method == "GET":
+			_, _ = io.WriteString(w, emptyPage)
 		case r.Method == "HEAD" && missing:
 			w.WriteHeader(404)
 		case r.Method == "HEAD":
@@ -325,7 +329,15 @@ func TestRefusedBody(t *testing.T) {
 	if c := d.Classify(put()); c.Code != fault.NotFound || !strings.Contains(c.Hint, "create_if_not_exists") {
 		t.Errorf("the second try: %+v", c)
 	}
-	missing = false
+	gone = true
+	if c := d.Classify(put()); c.Code != fault.NotFound {
+		t.Errorf("a bucket that is not there: %+v", c)
+	}
+	d.wary.Store(false)
+	if c := d.Classify(put()); c.Code != fault.NotFound || !strings.Contains(c.Hint, "create_if_not_exists") {
+		t.Errorf("a server whose refusals are lost: %+v", c)
+	}
+	missing, gone = false, false
 	if err := put(); err != nil {
 		t.Error(err)
 	}
@@ -334,12 +346,12 @@ func TestRefusedBody(t *testing.T) {
 	}
 	asked := ""
 	for _, r := range f.Requests() {
-		if r.Method == "HEAD" {
+		if r.Method != "PUT" {
 			continue
 		}
 		asked += map[bool]string{true: "x", false: "-"}[r.Header.Get("Expect") != ""]
 	}
-	if asked != "-xx-" {
+	if asked != "-xx-x-" {
 		t.Errorf("asked before the body: %s", asked)
 	}
 }

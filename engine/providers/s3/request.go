@@ -92,6 +92,12 @@ func (d *Driver) do(ctx context.Context, r *request) (*http.Response, error) {
 		resp, err := d.send(ctx, r, region, refresh)
 		refresh = false
 		if err != nil {
+			var broken *NetError
+			if r.body != nil && errors.As(err, &broken) && ctx.Err() == nil {
+				if gone := d.noBucket(ctx, r.action); gone != nil {
+					return nil, gone
+				}
+			}
 			return nil, err
 		}
 		if resp.StatusCode < 300 {
@@ -115,6 +121,21 @@ func (d *Driver) do(ctx context.Context, r *request) (*http.Response, error) {
 			return nil, reply
 		}
 	}
+}
+
+// noBucket asks whether the bucket exists, once a connection has broken under a body: some servers refuse a body so, and
+// their answer is lost with the connection.
+func (d *Driver) noBucket(ctx context.Context, action string) error {
+	resp, err := d.do(ctx, &request{action: action, method: "GET", query: []string{"list-type", "2", "max-keys", "0"}})
+	if err == nil {
+		_ = resp.Body.Close() // it is there
+		return nil
+	}
+	var reply *ReplyError
+	if errors.As(err, &reply) && reply.Code == "NoSuchBucket" {
+		return reply
+	}
+	return nil // the broken connection is what is known
 }
 
 // send sends a request once.

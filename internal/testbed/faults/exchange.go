@@ -77,7 +77,7 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *writer) Flush() { http.NewResponseController(w.ResponseWriter).Flush() }
 
 func (w *writer) WriteHeader(status int) {
-	if w.status == 0 {
+	if w.status == 0 && status >= 200 { // 100 Continue is not the answer yet
 		w.status = status
 		if w.onHead != nil {
 			w.onHead(w.Header())
