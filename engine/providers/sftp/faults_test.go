@@ -155,6 +155,7 @@ func TestReadFaults(t *testing.T) {
 			if got, err = readAll(t, d, "big", store.GetOptions{}); err == nil {
 				break
 			}
+			time.Sleep(50 * time.Millisecond)
 		}
 		if err != nil || !bytes.Equal(got, content) {
 			t.Errorf("after %s: %d bytes, %v", what, len(got), err)
