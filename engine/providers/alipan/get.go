@@ -18,6 +18,7 @@ import (
 	"github.com/dsrun/dsrun/engine/fault"
 	"github.com/dsrun/dsrun/engine/providers/internal/alipanauth"
 	"github.com/dsrun/dsrun/engine/providers/internal/alipancrypt"
+	"github.com/dsrun/dsrun/engine/providers/internal/transfer"
 	"github.com/dsrun/dsrun/engine/store"
 )
 
@@ -218,7 +219,7 @@ func (b *received) ask(at string) error {
 		return failed(resp)
 	}
 	h := resp.Header
-	off, n, total, ok := contentRange(h.Get("Content-Range"))
+	off, n, total, ok := transfer.ContentRange(h.Get("Content-Range"))
 	switch size := b.x.size(); {
 	case strings.HasPrefix(h.Get("Content-Type"), "text/html") && h.Get("Etag") == "", !ok && h.Get("Etag") == "":
 		err = notAlipan(resp, "it is no file")
@@ -240,20 +241,6 @@ func (b *received) ask(at string) error {
 }
 
 func differs(a, b string) bool { return a != "" && b != "" && a != b }
-
-// contentRange reads "bytes 0-9/100".
-func contentRange(s string) (off, n, total int64, ok bool) {
-	s, ok = strings.CutPrefix(s, "bytes ")
-	span, all, ok2 := strings.Cut(s, "/")
-	from, to, ok3 := strings.Cut(span, "-")
-	off, err1 := strconv.ParseInt(from, 10, 64)
-	last, err2 := strconv.ParseInt(to, 10, 64)
-	total, err3 := strconv.ParseInt(all, 10, 64)
-	if !ok || !ok2 || !ok3 || err1 != nil || err2 != nil || err3 != nil || off < 0 || last < off || last >= total {
-		return 0, 0, 0, false
-	}
-	return off, last - off + 1, total, true
-}
 
 // Read implements io.Reader.
 func (b *received) Read(p []byte) (int, error) {

@@ -10,10 +10,9 @@ import (
 	"hash"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/providers/internal/transfer"
 	"github.com/dsrun/dsrun/engine/store"
 )
 
@@ -160,7 +159,7 @@ func opened(ctx context.Context, resp *http.Response, key string, r *store.Range
 		}
 		return x, nil
 	}
-	off, n, total, ok := contentRange(resp.Header.Get("Content-Range"))
+	off, n, total, ok := transfer.ContentRange(resp.Header.Get("Content-Range"))
 	if resp.StatusCode != http.StatusPartialContent || !ok {
 		return x, fault.New(fault.DataLoss, "asked for a range, got a reply of status %d with Content-Range %q", resp.StatusCode, resp.Header.Get("Content-Range"))
 	}
@@ -176,20 +175,6 @@ func opened(ctx context.Context, resp *http.Response, key string, r *store.Range
 	}
 	x.Range, x.Total, x.Entry.Size, x.Entry.Sums = want, total, total, nil
 	return x, nil
-}
-
-// contentRange reads "bytes 0-9/100".
-func contentRange(s string) (off, n, total int64, ok bool) {
-	s, ok = strings.CutPrefix(s, "bytes ")
-	span, all, ok2 := strings.Cut(s, "/")
-	from, to, ok3 := strings.Cut(span, "-")
-	off, err1 := strconv.ParseInt(from, 10, 64)
-	last, err2 := strconv.ParseInt(to, 10, 64)
-	total, err3 := strconv.ParseInt(all, 10, 64)
-	if !ok || !ok2 || !ok3 || err1 != nil || err2 != nil || err3 != nil || off < 0 || last < off || last >= total {
-		return 0, 0, 0, false
-	}
-	return off, last - off + 1, total, true
 }
 
 // received is the body of a reply. It ends well only when it has its length and, where one is declared, its MD5.

@@ -1,17 +1,13 @@
 package gcs
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"hash"
-	"io"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/providers/internal/transfer"
 	"github.com/dsrun/dsrun/engine/store"
 )
 
@@ -78,7 +74,7 @@ func (d *Driver) Get(ctx context.Context, key string, o store.GetOptions) (store
 	r.ask("generation", o.Version)
 	r.set("X-Goog-If-Generation-Match", o.IfMatch)
 	if o.Range != nil {
-		text, err := rangeText(*o.Range)
+		text, err := transfer.RangeText(*o.Range)
 		if err != nil {
 			return store.Object{}, err
 		}
@@ -106,42 +102,13 @@ func (d *Driver) Get(ctx context.Context, key string, o store.GetOptions) (store
 	return x, nil
 }
 
-// rangeText returns a range as a header has it, or "" for one of no bytes.
-func rangeText(r store.Range) (string, error) {
-	switch {
-	case r.Off < 0:
-		if r.Off == -r.Off { // the least int64 has no negative
-			r.Off++
-		}
-		return fmt.Sprintf("bytes=%d", r.Off), nil
-	case r.Len == 0:
-		return "", nil
-	case r.Len < -1:
-		return "", fault.New(fault.InvalidArgument, "a range of %d bytes", r.Len)
-	case r.Len == -1 || r.Off+r.Len < 0:
-		return fmt.Sprintf("bytes=%d-", r.Off), nil
-	}
-	return fmt.Sprintf("bytes=%d-%d", r.Off, r.Off+r.Len-1), nil
-}
-
 // nothing answers a range without bytes, which the protocol has no word for: it begins at the end, or nowhere.
 func (d *Driver) nothing(ctx context.Context, key string, c store.Cond, r store.Range) (store.Object, error) {
 	e, err := d.stat(ctx, key, c)
 	if err != nil {
 		return store.Object{}, err
 	}
-	off := r.Off
-	if off < 0 {
-		off = max(e.Size+off, 0)
-	}
-	switch {
-	case off > e.Size:
-		return store.Object{}, fault.New(fault.InvalidArgument, "the range begins at %d, beyond the %d bytes of the object", off, e.Size)
-	case off < e.Size && r.Len != 0:
-		return store.Object{}, fault.New(fault.Unavailable, "the service says that there are no bytes from %d, and that the object has %d", off, e.Size)
-	}
-	e.Sums = nil
-	return store.Object{Body: http.NoBody, Entry: e, Range: store.Range{Off: off}, Total: e.Size}, nil
+	return transfer.NoBytes(e, r)
 }
 
 // entryOf describes an object by the head of a reply of the XML API.
@@ -171,14 +138,14 @@ func opened(ctx context.Context, resp *http.Response, key string, r *store.Range
 	if sent := resp.Header.Get("Content-Encoding"); stored != "" && sent != stored && !(sent == "" && stored == "identity") {
 		return store.Object{}, fault.New(fault.DataLoss, "the bytes come with the encoding %q, stored is %q", sent, stored)
 	}
-	b := &received{ctx: ctx, src: resp.Body, size: resp.ContentLength}
+	b := &transfer.Received{Ctx: ctx, Src: resp.Body, Size: resp.ContentLength, Lost: func(err error) error { return &NetError{err} }}
 	x := store.Object{Entry: e, Range: store.Range{Off: 0, Len: e.Size}, Total: e.Size, Body: b}
 	if r == nil {
 		if resp.StatusCode != http.StatusOK || resp.ContentLength != e.Size {
 			return x, fault.New(fault.DataLoss, "asked for the whole object of %d bytes, got a reply of status %d with %d", e.Size, resp.StatusCode, resp.ContentLength)
 		}
 		if len(e.Sums) > 0 {
-			b.sum, b.hash = e.Sums[0], newHash(e.Sums[0].Algo)
+			b.Sum, b.Hash = e.Sums[0], newHash(e.Sums[0].Algo)
 		}
 		return x, nil
 	}
@@ -188,7 +155,7 @@ func opened(ctx context.Context, resp *http.Response, key string, r *store.Range
 		}
 		return x, nil
 	}
-	off, n, total, ok := contentRange(resp.Header.Get("Content-Range"))
+	off, n, total, ok := transfer.ContentRange(resp.Header.Get("Content-Range"))
 	if resp.StatusCode != http.StatusPartialContent || !ok || total != e.Size {
 		return x, fault.New(fault.DataLoss, "asked for a range, got a reply of status %d with Content-Range %q", resp.StatusCode, resp.Header.Get("Content-Range"))
 	}
@@ -205,58 +172,3 @@ func opened(ctx context.Context, resp *http.Response, key string, r *store.Range
 	x.Range, x.Entry.Sums = want, nil
 	return x, nil
 }
-
-// contentRange reads "bytes 0-9/100".
-func contentRange(s string) (off, n, total int64, ok bool) {
-	s, ok = strings.CutPrefix(s, "bytes ")
-	span, all, ok2 := strings.Cut(s, "/")
-	from, to, ok3 := strings.Cut(span, "-")
-	off, err1 := strconv.ParseInt(from, 10, 64)
-	last, err2 := strconv.ParseInt(to, 10, 64)
-	total, err3 := strconv.ParseInt(all, 10, 64)
-	if !ok || !ok2 || !ok3 || err1 != nil || err2 != nil || err3 != nil || off < 0 || last < off || last >= total {
-		return 0, 0, 0, false
-	}
-	return off, last - off + 1, total, true
-}
-
-// received is the body of a reply. It ends well only when it has its length and, where one is declared, its checksum.
-type received struct {
-	ctx  context.Context
-	src  io.ReadCloser
-	n    int64
-	size int64
-	sum  store.Sum
-	hash hash.Hash
-}
-
-func (b *received) Read(p []byte) (int, error) {
-	n, err := b.src.Read(p)
-	b.n += int64(n)
-	if b.hash != nil {
-		b.hash.Write(p[:n])
-	}
-	switch {
-	case b.n > b.size:
-		return 0, fault.New(fault.DataLoss, "the reply runs over its %d bytes", b.size)
-	case err == nil:
-		return n, nil
-	case b.ctx.Err() != nil && err != io.EOF:
-		return n, context.Cause(b.ctx)
-	case err != io.EOF || b.n < b.size:
-		return n, &NetError{fmt.Errorf("the reply broke off after %d of %d bytes: %w", b.n, b.size, noEOF(err))}
-	case b.hash != nil && !bytes.Equal(b.hash.Sum(nil), b.sum.Value):
-		return n, fault.New(fault.DataLoss, "the bytes have the %s checksum %x, the service declared %x", b.sum.Algo, b.hash.Sum(nil), b.sum.Value)
-	}
-	return n, io.EOF
-}
-
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// Close implements io.Closer.
-func (b *received) Close() error { return b.src.Close() }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/providers/internal/transfer"
 	"github.com/dsrun/dsrun/engine/store"
 )
 
@@ -31,18 +32,18 @@ func (d *Driver) Put(ctx context.Context, key string, body store.Body, o store.P
 	case size < 0:
 		return d.putUnknown(ctx, key, body, o)
 	case size <= small:
-		data, err := readAll(ctx, body, size)
+		data, err := transfer.ReadAll(ctx, body, size)
 		if err != nil {
 			return store.Entry{}, err
 		}
 		return d.putHeld(ctx, key, data, o)
 	}
-	return d.insert(ctx, key, &stream{body: body, size: size}, nil, o)
+	return d.insert(ctx, key, newStream(body, size), nil, o)
 }
 
 // putHeld stores a body that is in memory.
 func (d *Driver) putHeld(ctx context.Context, key string, data []byte, o store.PutOptions) (store.Entry, error) {
-	return d.insert(ctx, key, &stream{body: held(data), size: int64(len(data))}, crcOf(data), o)
+	return d.insert(ctx, key, newStream(store.BytesBody(data), int64(len(data))), crcOf(data), o)
 }
 
 // writable refuses what cannot be stored before any byte is read.
@@ -102,7 +103,7 @@ func (d *Driver) insert(ctx context.Context, key string, s *stream, crc []byte, 
 	if err != nil {
 		return store.Entry{}, d.refusedEarly(ctx, s, key, o, err)
 	}
-	sent, err := s.sent()
+	sent, err := s.Sent()
 	if err != nil {
 		return store.Entry{}, err
 	}
@@ -113,9 +114,9 @@ func (d *Driver) insert(ctx context.Context, key string, s *stream, crc []byte, 
 		return store.Entry{}, notGCS(resp, "it describes no object")
 	case !known:
 		return store.Entry{}, notGCS(resp, "it does not say which bytes it holds")
-	case e.Size != s.size || !bytes.Equal(got.Value, sent.Value):
+	case e.Size != s.Size || !bytes.Equal(got.Value, sent.Value):
 		d.remove(ctx, key, e.ETag)
-		return store.Entry{}, fault.New(fault.DataLoss, "the service holds %d bytes with the CRC32C %s, sent were %d with %s", e.Size, base64Of(got.Value), s.size, base64Of(sent.Value))
+		return store.Entry{}, fault.New(fault.DataLoss, "the service holds %d bytes with the CRC32C %s, sent were %d with %s", e.Size, base64Of(got.Value), s.Size, base64Of(sent.Value))
 	}
 	return e, nil
 }
@@ -137,7 +138,7 @@ func (d *Driver) refusedEarly(ctx context.Context, s *stream, key string, o stor
 	if !o.IfAbsent && o.IfMatch == "" || !errors.As(err, &network) || ctx.Err() != nil {
 		return err
 	}
-	if _, e := s.sent(); e == nil {
+	if _, e := s.Sent(); e == nil {
 		return err
 	}
 	held, e := d.stat(ctx, key, store.Cond{})
@@ -158,62 +159,6 @@ func (b block) open(context.Context) (io.ReadCloser, int64, error) {
 }
 func (b block) again() bool           { return true }
 func (b block) cause(err error) error { return err }
-
-// readAll reads a source that must have exactly size bytes. A source that hangs does not hold the call once ctx has
-// ended.
-func readAll(ctx context.Context, body store.Body, size int64) ([]byte, error) {
-	src, err := body.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	data := make([]byte, size+1)
-	n, err := fill(ctx, src, data)
-	if err == nil {
-		err = overrun(size)
-	} else if err == io.EOF {
-		err = nil
-		if int64(n) < size {
-			err = short(int64(n), size)
-		}
-	}
-	return data[:n], err
-}
-
-// fill reads src into p and closes it. io.EOF says that src ended before p was full.
-func fill(ctx context.Context, src io.ReadCloser, p []byte) (n int, err error) {
-	stop := context.AfterFunc(ctx, func() { src.Close() })
-	n, err = readFull(src, p)
-	if stop() {
-		if e := src.Close(); e != nil && err == io.EOF {
-			err = e // a source may find only at its end that it was damaged
-		}
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
-	return n, err
-}
-
-// readFull reads until p is full or src fails or ends; unlike io.ReadFull's, its error is the source's own.
-func readFull(src io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		var k int
-		k, err = src.Read(p[n:])
-		n += k
-	}
-	if n == len(p) && err == io.EOF {
-		err = nil
-	}
-	return n, err
-}
-
-func short(n, size int64) error {
-	return fault.New(fault.DataLoss, "the source ended after %d of %d bytes", n, size)
-}
-
-func overrun(size int64) error {
-	return fault.New(fault.DataLoss, "the source is longer than its %d bytes", size)
-}
 
 // gone reports whether a reply says that what was asked for is not there, in a bucket that is.
 func gone(err error) bool {

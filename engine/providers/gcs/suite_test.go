@@ -1,7 +1,9 @@
 package gcs
 
 import (
+	"context"
 	"crypto/rand"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -90,4 +92,13 @@ func TestStore(t *testing.T) {
 		InProcess: true,
 		Secrets:   []string{goodToken},
 	})
+}
+
+// held is a body in memory.
+type held []byte
+
+func (b held) Size() int64      { return int64(len(b)) }
+func (b held) Replayable() bool { return true }
+func (b held) Open(ctx context.Context) (io.ReadCloser, error) {
+	return store.BytesBody(b).Open(ctx)
 }

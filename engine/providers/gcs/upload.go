@@ -13,6 +13,7 @@ import (
 	"cloud.google.com/go/storage"
 
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/providers/internal/transfer"
 	"github.com/dsrun/dsrun/engine/store"
 )
 
@@ -143,32 +144,32 @@ func (u *upload) Part(ctx context.Context, n int, off int64, body store.Body) (s
 	}
 	size := body.Size()
 	if size < 0 {
-		data, err := readUpTo(ctx, body, 64<<20)
+		data, err := transfer.ReadUpTo(ctx, body, 64<<20)
 		if err != nil {
 			return store.Part{}, err
 		}
-		size, body = int64(len(data)), held(data)
+		size, body = int64(len(data)), store.BytesBody(data)
 	}
 	if size > maxPart {
 		return store.Part{}, fault.New(fault.InvalidArgument, "a part of %d bytes: the most is %d", size, int64(maxPart))
 	}
 	r := u.request("storage.multipartUploads.create", "PUT", "partNumber", strconv.Itoa(n))
 	if size <= small {
-		data, err := readAll(ctx, body, size)
+		data, err := transfer.ReadAll(ctx, body, size)
 		if err != nil {
 			return store.Part{}, err
 		}
-		body = held(data)
+		body = store.BytesBody(data)
 		r.set("X-Goog-Hash", "crc32c="+base64Of(crcOf(data)))
 	}
-	s := &stream{body: body, size: size}
+	s := newStream(body, size)
 	r.body = s
 	resp, err := u.d.do(ctx, r)
 	if err != nil {
 		return store.Part{}, err
 	}
 	drain(resp)
-	sum, err := s.sent()
+	sum, err := s.Sent()
 	if err != nil {
 		return store.Part{}, err
 	}

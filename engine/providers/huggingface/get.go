@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/providers/internal/transfer"
 	"github.com/dsrun/dsrun/engine/store"
 )
 
@@ -243,7 +244,7 @@ func (d *Driver) opened(ctx context.Context, f *found, key string, o store.GetOp
 		x.Entry, x.Range, x.Total = f.entry(key, p), store.Range{Off: 0, Len: b.size}, b.size
 		return x, nil
 	}
-	off, n, total, ok := contentRange(resp.Header.Get("Content-Range"))
+	off, n, total, ok := transfer.ContentRange(resp.Header.Get("Content-Range"))
 	if resp.StatusCode != http.StatusPartialContent || !ok {
 		return x, fault.New(fault.DataLoss, "asked for a range, got a reply of status %d with Content-Range %q", resp.StatusCode, resp.Header.Get("Content-Range"))
 	}
@@ -267,20 +268,6 @@ func (d *Driver) opened(ctx context.Context, f *found, key string, o store.GetOp
 	x.Entry, x.Range, x.Total = f.entry(key, p), want, total
 	x.Entry.Sums = nil
 	return x, nil
-}
-
-// contentRange reads "bytes 0-9/100".
-func contentRange(s string) (off, n, total int64, ok bool) {
-	s, ok = strings.CutPrefix(s, "bytes ")
-	span, all, ok2 := strings.Cut(s, "/")
-	from, to, ok3 := strings.Cut(span, "-")
-	off, err1 := strconv.ParseInt(from, 10, 64)
-	last, err2 := strconv.ParseInt(to, 10, 64)
-	total, err3 := strconv.ParseInt(all, 10, 64)
-	if !ok || !ok2 || !ok3 || errors.Join(err1, err2, err3) != nil || off < 0 || last < off || last >= total {
-		return 0, 0, 0, false
-	}
-	return off, last - off + 1, total, true
 }
 
 // received is the body of a reply. It ends well only when it has its length and, for a whole file, its checksum.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/providers/internal/transfer"
 	"github.com/dsrun/dsrun/engine/store"
 )
 
@@ -85,7 +86,7 @@ func condition(r *request, o store.PutOptions) {
 func (d *Driver) deliver(ctx context.Context, r *request, key string, body store.Body, size int64) (h http.Header, sum store.Sum, err error) {
 	var s *stream
 	if size <= small {
-		data, err := readAll(ctx, body, size)
+		data, err := transfer.ReadAll(ctx, body, size)
 		if err != nil {
 			return nil, sum, err
 		}
@@ -94,7 +95,7 @@ func (d *Driver) deliver(ctx context.Context, r *request, key string, body store
 		r.set("Content-Md5", base64Of(digest[:]))
 		r.body = block(data)
 	} else {
-		s = &stream{body: body, size: size}
+		s = newStream(body, size)
 		r.body = s
 		r.set("Expect", "100-continue") // a condition that does not hold is said before the bytes go
 	}
@@ -104,7 +105,7 @@ func (d *Driver) deliver(ctx context.Context, r *request, key string, body store
 	}
 	drain(resp)
 	if s != nil {
-		if sum, err = s.sent(); err != nil {
+		if sum, err = s.Sent(); err != nil {
 			return nil, sum, err
 		}
 	}
@@ -142,7 +143,7 @@ func (d *Driver) refusedEarly(ctx context.Context, r *request, s *stream, key st
 	if s == nil || !absent && match == "" || !errors.As(err, &network) || ctx.Err() != nil {
 		return err
 	}
-	if _, e := s.sent(); e == nil {
+	if _, e := s.Sent(); e == nil {
 		return err
 	}
 	held, e := d.Stat(ctx, key, store.Cond{})
@@ -163,59 +164,3 @@ func (b block) open(context.Context) (io.ReadCloser, int64, error) {
 }
 func (b block) again() bool           { return true }
 func (b block) cause(err error) error { return err }
-
-// readAll reads a source that must have exactly size bytes. A source that hangs does not hold the call once ctx has
-// ended.
-func readAll(ctx context.Context, body store.Body, size int64) ([]byte, error) {
-	src, err := body.Open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	data := make([]byte, size+1)
-	n, err := fill(ctx, src, data)
-	if err == nil {
-		err = overrun(size)
-	} else if err == io.EOF {
-		err = nil
-		if int64(n) < size {
-			err = short(int64(n), size)
-		}
-	}
-	return data[:n], err
-}
-
-// fill reads src into p and closes it. io.EOF says that src ended before p was full.
-func fill(ctx context.Context, src io.ReadCloser, p []byte) (n int, err error) {
-	stop := context.AfterFunc(ctx, func() { src.Close() })
-	n, err = readFull(src, p)
-	if stop() {
-		if e := src.Close(); e != nil && err == io.EOF {
-			err = e // a source may find only at its end that it was damaged
-		}
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
-	return n, err
-}
-
-// readFull reads until p is full or src fails or ends; unlike io.ReadFull's, its error is the source's own.
-func readFull(src io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		var k int
-		k, err = src.Read(p[n:])
-		n += k
-	}
-	if n == len(p) && err == io.EOF {
-		err = nil
-	}
-	return n, err
-}
-
-func short(n, size int64) error {
-	return fault.New(fault.DataLoss, "the source ended after %d of %d bytes", n, size)
-}
-
-func overrun(size int64) error {
-	return fault.New(fault.DataLoss, "the source is longer than its %d bytes", size)
-}

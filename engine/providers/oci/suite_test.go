@@ -1,10 +1,12 @@
 package oci
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -94,4 +96,13 @@ func TestStore(t *testing.T) {
 		InProcess: true,
 		Secrets:   []string{keyPEM()},
 	})
+}
+
+// held is a body in memory.
+type held []byte
+
+func (b held) Size() int64      { return int64(len(b)) }
+func (b held) Replayable() bool { return true }
+func (b held) Open(ctx context.Context) (io.ReadCloser, error) {
+	return store.BytesBody(b).Open(ctx)
 }

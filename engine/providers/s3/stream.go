@@ -15,6 +15,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/providers/internal/transfer"
 	"github.com/dsrun/dsrun/engine/store"
 )
 
@@ -237,7 +238,7 @@ func (c *sending) take(p []byte) (n int, err error) {
 	case total == c.s.size:
 		return n, c.end(err)
 	case err == io.EOF:
-		return 0, short(total, c.s.size)
+		return 0, transfer.Short(total, c.s.size)
 	}
 	return n, nil
 }
@@ -254,7 +255,7 @@ func (c *sending) end(err error) error {
 		}
 		var n int
 		if n, err = c.src.Read(one[:]); n > 0 {
-			return overrun(c.s.size)
+			return transfer.Overrun(c.s.size)
 		}
 	}
 	return io.ErrNoProgress

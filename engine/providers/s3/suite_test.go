@@ -1,7 +1,9 @@
 package s3
 
 import (
+	"context"
 	"crypto/rand"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -143,4 +145,13 @@ func gateway(t *testing.T, a *testbed.AWS, o Options, skip ...string) {
 		h.Skip[skip[i]] = skip[i+1]
 	}
 	storetest.Run(t, h)
+}
+
+// held is a body in memory.
+type held []byte
+
+func (b held) Size() int64      { return int64(len(b)) }
+func (b held) Replayable() bool { return true }
+func (b held) Open(ctx context.Context) (io.ReadCloser, error) {
+	return store.BytesBody(b).Open(ctx)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dsrun/dsrun/engine/clock"
 	"github.com/dsrun/dsrun/engine/fault"
+	"github.com/dsrun/dsrun/engine/providers/internal/transfer"
 	"github.com/dsrun/dsrun/engine/store"
 )
 
@@ -126,11 +127,11 @@ func (u *upload) Part(ctx context.Context, n int, off int64, body store.Body) (s
 	}
 	size := body.Size()
 	if size < 0 {
-		data, err := readUpTo(ctx, body, 64<<20)
+		data, err := transfer.ReadUpTo(ctx, body, 64<<20)
 		if err != nil {
 			return store.Part{}, err
 		}
-		size, body = int64(len(data)), held(data)
+		size, body = int64(len(data)), store.BytesBody(data)
 	}
 	if size > maxPart {
 		return store.Part{}, fault.New(fault.InvalidArgument, "a part of %d bytes: the most is %d", size, int64(maxPart))
