@@ -260,7 +260,7 @@ func readOnlyCancel(t testing.TB, s *suite) {
 	}
 	holds(t, d, "read", objects["read"], "calls that were cancelled")
 	s.quiet()
-	if err := goleak.Find(base); err != nil {
+	if err := leaked(base); err != nil {
 		t.Errorf("calls that were cancelled left goroutines: %v", err)
 	}
 	for i := 0; descriptors() > fds; i++ {
