@@ -52,11 +52,6 @@ func (r *refs) build() {
 
 func (r *refs) value(kind string) cty.Value { return r.values[kind] }
 
-// has reports whether a block exists.
-func (r *refs) has(ref schema.Ref) bool {
-	return slices.Contains(r.names[ref.Kind][ref.Type], ref.Name)
-}
-
 // check reports the first step of a reference that leads nowhere.
 func (r *refs) check(e *evaluator, t hcl.Traversal) bool {
 	kind := t.RootName()

@@ -67,16 +67,6 @@ func (h *dataHost) put(t testing.TB, name, key, content string) {
 	}
 }
 
-// get returns the content of an object, or "" when there is none.
-func (h *dataHost) get(t testing.TB, name, key string) string {
-	t.Helper()
-	b, _, err := h.stores[name].ReadAll(context.Background(), key, 1<<30)
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 // keys lists a store.
 func (h *dataHost) keys(t testing.TB, name string) string {
 	t.Helper()

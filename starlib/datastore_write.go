@@ -103,7 +103,6 @@ func (w *rowWriter) abort() {
 
 // writeParams are the parameters that writing methods share.
 type writeParams struct {
-	format    *Arg[string]
 	overwrite *Arg[bool]
 	metadata  *Arg[starlark.IterableMapping]
 	ctype     *Arg[string]

@@ -155,7 +155,6 @@ type ofCursor struct {
 	iter starlark.Iterator
 	kind elemKind
 	hs   headers
-	buf  []starlark.Value
 	err  error
 }
 

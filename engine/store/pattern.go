@@ -19,9 +19,6 @@ type pattern struct {
 	match   func(key string) bool
 }
 
-// matchAll is what an empty pattern and ** mean.
-func matchAll(string) bool { return true }
-
 // maxWays bounds the combinations of alternatives in one pattern: {a,b}{c,d} has four.
 const maxWays = 1000
 

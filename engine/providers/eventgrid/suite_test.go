@@ -3,11 +3,9 @@ package eventgrid
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -243,8 +241,5 @@ func sas(resource string, end time.Time) string {
 	sig, _ := azureauth.HMAC(accessKey, unsigned)
 	return unsigned + "&s=" + url.QueryEscape(sig)
 }
-
-// jsonOf is for messages.
-func jsonOf(v any) string { b, _ := json.Marshal(v); return strings.TrimSpace(string(b)) }
 
 var _ http.Handler = (*eventgrid.Server)(nil)

@@ -85,13 +85,12 @@ func (s *Server) touch(n *node) {
 
 // call is a request under way.
 type call struct {
-	s      *Server
-	w      http.ResponseWriter
-	r      *http.Request
-	q      url.Values
-	fs     string
-	path   string
-	action string
+	s    *Server
+	w    http.ResponseWriter
+	r    *http.Request
+	q    url.Values
+	fs   string
+	path string
 }
 
 // Staged returns how many bytes were appended to a file and not flushed, or -1 where there is none.

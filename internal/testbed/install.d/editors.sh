@@ -1,6 +1,3 @@
-# What editors use: a checker of Python stubs.
-python_env judge-stubs 'mypy==1.17.1'
-
 # The JSON Schema of SARIF 2.1.0 by OASIS, as a Go module carries it.
 sarif="$bin/../files/sarif-2.1.0.json"
 if [ ! -s "$sarif" ]; then

@@ -88,8 +88,6 @@ type upload struct {
 	header   http.Header
 	created  time.Time
 	parts    map[int]*object
-	absent   bool
-	match    string
 }
 
 // par is a pre-authenticated request.
