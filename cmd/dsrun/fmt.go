@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -176,7 +175,7 @@ func (a *app) fmtFile(abs string, o fmtFlags) (bool, error) {
 		return false, err
 	}
 	if !o.check && !o.diff {
-		if err := a.replaceFile(abs, out); err != nil {
+		if err := a.writeFile(abs, out, 0o644); err != nil {
 			return false, err
 		}
 	}
@@ -219,42 +218,3 @@ func guessName(src []byte) string {
 }
 
 var blockHeader = regexp.MustCompile(`(?m)^[a-z_]+([ \t]+("[^"\n]*"|[a-z_]+))*[ \t]*\{`)
-
-// replaceFile puts a new text in the place of a file, whole or not at all, with the old one's mode.
-func (a *app) replaceFile(abs string, text []byte) error {
-	if real, err := a.w.RealPath(abs); err == nil {
-		abs = real
-	}
-	root, err := a.w.OpenRoot(filepath.Dir(abs))
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	name := filepath.Base(abs)
-	st, err := root.Stat(name)
-	if err != nil {
-		return err
-	}
-	tmp := "." + name + ".dsrun-fmt"
-	f, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, st.Mode().Perm())
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Chmod(st.Mode().Perm())
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = root.Rename(tmp, name)
-	}
-	if err != nil {
-		_ = root.Remove(tmp)
-	}
-	return err
-}

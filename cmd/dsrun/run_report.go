@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -35,30 +32,11 @@ func (a *app) manifestFile(p *engine.Project, flag, runID string) (abs string, e
 	return abs, root.Close()
 }
 
-// writeManifest writes a manifest so that it appears whole or not at all. It is written also when the run was cancelled.
-func (a *app) writeManifest(m *engine.Manifest, abs string) (err error) {
-	defer func() {
-		if err != nil {
-			err = fault.New(fault.ClassOf(err).Code, "manifest %s: %w", a.shown(abs), err)
-		}
-	}()
-	root, err := a.w.OpenRoot(filepath.Dir(abs))
+// writeManifest writes a manifest, also when the run was cancelled.
+func (a *app) writeManifest(m *engine.Manifest, abs string) error {
+	err := a.writeWith(abs, 0o644, func(w io.Writer) error { return m.Write(context.Background(), w) })
 	if err != nil {
-		return err
-	}
-	defer root.Close()
-	var b [6]byte
-	_, _ = rand.Read(b[:])
-	temp := "." + filepath.Base(abs) + "." + hex.EncodeToString(b[:])
-	f, err := root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	if err = errors.Join(m.Write(context.Background(), f), f.Sync(), f.Close()); err == nil {
-		err = root.Rename(temp, filepath.Base(abs))
-	}
-	if err != nil {
-		_ = root.Remove(temp)
+		err = fault.New(fault.ClassOf(err).Code, "manifest %s: %w", a.shown(abs), err)
 	}
 	return err
 }
